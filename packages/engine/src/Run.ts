@@ -1,0 +1,197 @@
+/**
+ * The handle on one run: its work, its state, its events and its controls. A handle lives as long as the scope that
+ * opened the run; when that closes the run is suspended and can be opened again.
+ */
+import { Effect, Schema, Stream } from "effect"
+import type { JournalError } from "./Journal.ts"
+import type { InvalidWork, WorkSettled } from "./internal/decide.ts"
+import type { RunError } from "./internal/errors.ts"
+import type { Runner } from "./internal/runner.ts"
+import { checkSpecs, makeSpec, type SpecOptions } from "./internal/spec.ts"
+import { type DuplicateWork, type RunNotAccepting, RunSuspended, WorkNotFound, WorkStopped } from "./RunError.ts"
+import type { Sequenced } from "./RunEvent.ts"
+import * as RunStatus from "./RunStatus.ts"
+import type * as WorkKind from "./WorkKind.ts"
+import type { WorkSpec } from "./WorkSpec.ts"
+
+/** Who asks for a control, and why. Both are recorded. */
+export interface Asked {
+  readonly actor?: string
+  readonly reason?: string
+}
+
+/** A work of a known kind. */
+export interface Job<A, E> {
+  readonly id: string
+  /** The success or the typed error of the kind; `WorkStopped` for every other end. */
+  readonly await: Effect.Effect<A, E | WorkStopped | RunSuspended | RunError>
+  readonly status: Effect.Effect<RunStatus.WorkStatus, WorkNotFound | JournalError>
+}
+
+/** The job type of a kind. */
+export type JobOf<K> = K extends { readonly success: { readonly Type: infer A }; readonly error: { readonly Type: infer E } }
+  ? Job<A, E>
+  : never
+
+/** What adding work may be refused with. */
+export type AddError = InvalidWork | DuplicateWork | RunNotAccepting | JournalError
+
+/**
+ * A run that is open in this process.
+ *
+ * - `status`: a snapshot of what is durable.
+ * - `changes`: snapshots as things change, the present one first; a slow reader misses the ones between.
+ * - `events`: every event with `seq` greater than `after` (0 by default), then the ones to come. No gaps, no doubles, and a slow
+ *   reader slows nobody: events are read from the journal.
+ * - `add`: all specs or none. `submit` builds a spec from a kind and a payload.
+ * - `pause` lets running works end and starts no others; `resume` goes on. `suspend` interrupts handlers without settling
+ *   anything. `cancel` ends every work for good. `close` lets a run that was kept open complete when it is empty.
+ * - `await`: the last status, when the run is completed, cancelled or suspended.
+ */
+export interface Run<K extends WorkKind.Any> {
+  readonly id: string
+  readonly status: Effect.Effect<RunStatus.RunStatus, JournalError>
+  readonly changes: Stream.Stream<RunStatus.RunStatus, JournalError>
+  readonly events: (options?: { readonly after?: number }) => Stream.Stream<Sequenced, RunError>
+  readonly add: (specs: ReadonlyArray<WorkSpec>) => Effect.Effect<void, AddError>
+  readonly submit: <A extends K>(kind: A, payload: A["payload"]["Type"], options?: SpecOptions) => Effect.Effect<JobOf<A>, AddError>
+  readonly job: <A extends K>(kind: A, id: string) => Effect.Effect<JobOf<A>, WorkNotFound | JournalError>
+  readonly work: (id: string) => Effect.Effect<RunStatus.WorkStatus, WorkNotFound | JournalError>
+  readonly pause: (by?: Asked) => Effect.Effect<void, RunNotAccepting | JournalError>
+  readonly resume: (by?: Asked) => Effect.Effect<void, RunNotAccepting | JournalError>
+  readonly suspend: (by?: Asked) => Effect.Effect<void, RunNotAccepting | JournalError>
+  readonly cancel: (by?: Asked) => Effect.Effect<void, RunNotAccepting | JournalError>
+  readonly cancelWork: (id: string, by?: Asked) => Effect.Effect<void, WorkNotFound | WorkSettled | JournalError>
+  readonly close: Effect.Effect<void, RunNotAccepting | JournalError>
+  readonly await: Effect.Effect<RunStatus.RunStatus, JournalError>
+}
+
+const isAtRest = (runner: Runner): boolean => {
+  const { name } = runner.state
+  return runner.failure !== undefined || name === "completed" || name === "cancelled" || name === "suspended"
+}
+
+/** @internal */
+export const make = <K extends WorkKind.Any>(
+  runner: Runner,
+  kinds: ReadonlyMap<string, WorkKind.Any>
+): Run<K> => {
+  const tell = <E>(command: Parameters<Runner["send"]>[0]): Effect.Effect<void, E> =>
+    Effect.asVoid(runner.send(command)) as Effect.Effect<void, E>
+
+  const jobOf = <A extends WorkKind.Any>(kind: A, id: string): JobOf<A> => {
+    const job: Job<unknown, unknown> = {
+      id,
+      status: workStatus(id),
+      await: Effect.flatMap(
+        Effect.raceFirst(
+          runner.outcome(id),
+          Effect.andThen(
+            runner.until(() => runner.state.name === "suspended" && runner.state.works.get(id)?.outcome === undefined),
+            Effect.fail(
+              new RunSuspended({
+                runId: runner.runId,
+                message: `run "${runner.runId}" was suspended before work "${id}" settled; open it again to go on`
+              })
+            )
+          )
+        ),
+        (outcome): Effect.Effect<unknown, unknown> => {
+          switch (outcome._tag) {
+            case "Succeeded":
+              return Effect.orDie(Schema.decodeUnknownEffect(Schema.toCodecJson(kind.success))(outcome.result))
+            case "Cancelled":
+              return Effect.fail(
+                new WorkStopped({
+                  id,
+                  reason: outcome,
+                  message: `work "${id}" was cancelled by ${outcome.actor}: ${outcome.reason}`
+                })
+              )
+            case "Failed": {
+              const { failure } = outcome
+              if (failure._tag === "Error") {
+                return Effect.flatMap(
+                  Effect.orDie(Schema.decodeUnknownEffect(Schema.toCodecJson(kind.error))(failure.error)),
+                  Effect.fail
+                )
+              }
+              return Effect.fail(
+                new WorkStopped({
+                  id,
+                  reason: failure,
+                  message: failure._tag === "TimedOut"
+                    ? `work "${id}" timed out after ${failure.afterMillis} ms`
+                    : `work "${id}" failed by a defect: ${failure.message}`
+                })
+              )
+            }
+          }
+        }
+      ) as Job<unknown, unknown>["await"]
+    }
+    return job as JobOf<A>
+  }
+
+  const workStatus = (id: string): Effect.Effect<RunStatus.WorkStatus, WorkNotFound | JournalError> =>
+    Effect.flatMap(
+      runner.query((state) => {
+        const entry = state.works.get(id)
+        return entry === undefined ? undefined : RunStatus.ofWork(entry)
+      }),
+      (status) =>
+        status === undefined
+          ? Effect.fail(new WorkNotFound({ id, message: `no work "${id}" in run "${runner.runId}": check the id` }))
+          : Effect.succeed(status)
+    )
+
+  const asked = (by: Asked | undefined) => ({ actor: by?.actor ?? "user", reason: by?.reason ?? "asked" })
+
+  return {
+    id: runner.runId,
+    status: runner.status,
+    changes: Stream.unfold(-1, (seen) =>
+      Effect.gen(function*() {
+        yield* runner.until(() => runner.version > seen || runner.failure !== undefined)
+        const version = runner.version
+        const status = yield* runner.status
+        return [status, version] as const
+      })),
+    events: (options) =>
+      Stream.flattenIterable(Stream.unfold(options?.after ?? 0, (after) =>
+        Effect.gen(function*() {
+          yield* runner.until(() => runner.seq > after || isAtRest(runner))
+          if (runner.seq <= after) return runner.failure === undefined ? undefined : yield* runner.failure
+          const events = yield* runner.history(after)
+          return [events, events[events.length - 1]?.seq ?? after] as const
+        }))),
+    add: (specs) =>
+      Effect.flatMap(checkSpecs(kinds, specs), (checked) => tell<AddError>({ _tag: "Add", specs: checked })),
+    submit: (kind, payload, options) =>
+      Effect.gen(function*() {
+        const spec = yield* makeSpec(kind, payload, options ?? {}, undefined)
+        yield* tell<AddError>({ _tag: "Add", specs: [spec] })
+        const id = yield* runner.query((state) =>
+          state.works.has(spec.id) ? spec.id : state.dedupe.get(spec.dedupe ?? "") ?? spec.id
+        )
+        return jobOf(kind, id)
+      }),
+    job: (kind, id) =>
+      Effect.flatMap(workStatus(id), (status) =>
+        status.kind === kind.kind
+          ? Effect.succeed(jobOf(kind, id))
+          : Effect.fail(
+            new WorkNotFound({ id, message: `work "${id}" is of the kind "${status.kind}", not "${kind.kind}"` })
+          )),
+    work: workStatus,
+    pause: (by) => tell({ _tag: "Pause", ...asked(by) }),
+    resume: (by) => tell({ _tag: "Continue", ...asked(by) }),
+    suspend: (by) => tell({ _tag: "Suspend", ...asked(by) }),
+    cancel: (by) => tell({ _tag: "Cancel", ...asked(by) }),
+    cancelWork: (id, by) => tell({ _tag: "CancelWork", id, ...asked(by) }),
+    close: tell({ _tag: "Close" }),
+    await: Effect.andThen(runner.until(() => isAtRest(runner)), runner.status)
+  }
+}
+
+export type { SpecOptions }
