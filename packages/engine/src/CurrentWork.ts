@@ -33,7 +33,12 @@ export interface Port {
   readonly tell: (command: Command) => Effect.Effect<void, RunError>
   /** Asks for slots and returns when they are granted. */
   readonly acquire: (
-    request: { readonly hold: string; readonly claims: WorkSpec["slots"] & {}; readonly until?: string; readonly step?: string }
+    request: {
+      readonly hold: string
+      readonly claims: WorkSpec["slots"] & {}
+      readonly until?: string
+      readonly step?: string
+    }
   ) => Effect.Effect<void, RunError>
   readonly report: (progress: Progress) => void
   readonly enter: (step: string | undefined) => void

@@ -99,7 +99,9 @@ export class RunExists extends Schema.TaggedError<RunExists>()("RunExists", {
   static of(runId: string): RunExists {
     return new RunExists({
       runId,
-      message: `The journal holds a run ${JSON.stringify(runId)} already. Open it to go on with it, or choose another id.`
+      message: `The journal holds a run ${
+        JSON.stringify(runId)
+      } already. Open it to go on with it, or choose another id.`
     })
   }
 }
@@ -113,7 +115,9 @@ export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound"
   static of(runId: string): RunNotFound {
     return new RunNotFound({
       runId,
-      message: `The journal holds no run ${JSON.stringify(runId)}. Check the id against the list of runs, or start the run first.`
+      message: `The journal holds no run ${
+        JSON.stringify(runId)
+      }. Check the id against the list of runs, or start the run first.`
     })
   }
 }
@@ -197,7 +201,9 @@ export const checkPage = (
   return fault === undefined ? undefined : new JournalError({
     operation: "read",
     runId,
-    message: `A page of the run ${JSON.stringify(runId)} was asked for with ${fault}: it has to be an integer, 0 or more.`
+    message: `A page of the run ${
+      JSON.stringify(runId)
+    } was asked for with ${fault}: it has to be an integer, 0 or more.`
   })
 }
 
@@ -240,7 +246,8 @@ export const closedWriter = (runId: string): JournalError =>
   new JournalError({
     operation: "append",
     runId,
-    message: `The writer of the run ${JSON.stringify(runId)} is closed: its scope has ended and the run may belong to ` +
+    message:
+      `The writer of the run ${JSON.stringify(runId)} is closed: its scope has ended and the run may belong to ` +
       `someone else. Open the run again.`
   })
 

@@ -29,8 +29,8 @@ export interface Job<A, E> {
 }
 
 /** The job type of a kind. */
-export type JobOf<K> = K extends { readonly success: { readonly Type: infer A }; readonly error: { readonly Type: infer E } }
-  ? Job<A, E>
+export type JobOf<K> = K extends
+  { readonly success: { readonly Type: infer A }; readonly error: { readonly Type: infer E } } ? Job<A, E>
   : never
 
 /** What adding work may be refused with. */
@@ -54,7 +54,11 @@ export interface Run<K extends WorkKind.Any> {
   readonly changes: Stream.Stream<RunStatus.RunStatus, JournalError>
   readonly events: (options?: { readonly after?: number }) => Stream.Stream<Sequenced, RunError>
   readonly add: (specs: ReadonlyArray<WorkSpec>) => Effect.Effect<void, AddError>
-  readonly submit: <A extends K>(kind: A, payload: A["payload"]["Type"], options?: SpecOptions) => Effect.Effect<JobOf<A>, AddError>
+  readonly submit: <A extends K>(
+    kind: A,
+    payload: A["payload"]["Type"],
+    options?: SpecOptions
+  ) => Effect.Effect<JobOf<A>, AddError>
   readonly job: <A extends K>(kind: A, id: string) => Effect.Effect<JobOf<A>, WorkNotFound | JournalError>
   readonly work: (id: string) => Effect.Effect<RunStatus.WorkStatus, WorkNotFound | JournalError>
   readonly pause: (by?: Asked) => Effect.Effect<void, RunNotAccepting | JournalError>

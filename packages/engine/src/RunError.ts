@@ -5,7 +5,18 @@ import { Schema } from "effect"
 import { JournalError, RunExists, RunLocked, RunNotFound } from "./Journal.ts"
 import { DuplicateWork, InvalidWork, Late, RunNotAccepting, WorkNotFound, WorkSettled } from "./internal/decide.ts"
 
-export { DuplicateWork, InvalidWork, JournalError, Late, RunExists, RunLocked, RunNotAccepting, RunNotFound, WorkNotFound, WorkSettled }
+export {
+  DuplicateWork,
+  InvalidWork,
+  JournalError,
+  Late,
+  RunExists,
+  RunLocked,
+  RunNotAccepting,
+  RunNotFound,
+  WorkNotFound,
+  WorkSettled
+}
 
 /**
  * Why a work stopped without its kind's own success or error.

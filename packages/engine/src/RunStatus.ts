@@ -174,4 +174,3 @@ export const ofWork = (entry: WorkEntry): WorkStatus => ({
   failures: [...(entry.live?.failures ?? [])],
   outcome: entry.outcome
 })
-

@@ -13,7 +13,9 @@ import type { ChildSpec, Claims } from "./WorkSpec.ts"
  * The step that is running, for `spawn`: its children belong to its record.
  * @internal
  */
-export const CurrentStep = Context.Reference<{ readonly name: string; readonly children: Array<ChildSpec> } | undefined>(
+export const CurrentStep = Context.Reference<
+  { readonly name: string; readonly children: Array<ChildSpec> } | undefined
+>(
   "@espalier/engine/CurrentStep",
   { defaultValue: () => undefined }
 )

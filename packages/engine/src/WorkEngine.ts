@@ -50,11 +50,20 @@ export type OpenError = RunLocked | RunQuarantined | JournalError | InvalidWork
  * - `list`: the runs of the journal. `history`: the durable events of a run that need not be open here.
  */
 export interface Engine<K extends WorkKind.Any> {
-  readonly start: (runId: string, options: StartOptions) => Effect.Effect<Run.Run<K>, OpenError | RunExists | DuplicateWork, Scope.Scope>
-  readonly resume: (runId: string, options: OpenOptions) => Effect.Effect<Run.Run<K>, OpenError | RunNotFound, Scope.Scope>
+  readonly start: (
+    runId: string,
+    options: StartOptions
+  ) => Effect.Effect<Run.Run<K>, OpenError | RunExists | DuplicateWork, Scope.Scope>
+  readonly resume: (
+    runId: string,
+    options: OpenOptions
+  ) => Effect.Effect<Run.Run<K>, OpenError | RunNotFound, Scope.Scope>
   readonly open: (runId: string, options: OpenOptions) => Effect.Effect<Run.Run<K>, OpenError, Scope.Scope>
   readonly list: Effect.Effect<ReadonlyArray<RunInfo>, JournalError>
-  readonly history: (runId: string, options?: { readonly after?: number }) => Effect.Effect<ReadonlyArray<Sequenced>, JournalError | RunNotFound | RunQuarantined>
+  readonly history: (
+    runId: string,
+    options?: { readonly after?: number }
+  ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalError | RunNotFound | RunQuarantined>
 }
 
 /** How a handler spawns children. `on` tells with which end of the parent they become works; `success` by default. */
@@ -64,8 +73,7 @@ export interface SpawnOptions extends SpecOptions {
 
 /** The class that `Service` makes. */
 export interface EngineClass<Self, Id extends string, K extends WorkKind.Any>
-  extends Context.ServiceClass<Self, Id, Engine<K>>
-{
+  extends Context.ServiceClass<Self, Id, Engine<K>> {
   readonly kinds: ReadonlyArray<K>
   readonly layer: Layer.Layer<Self, never, Journal | WorkKind.HandlersOf<K>>
   /**

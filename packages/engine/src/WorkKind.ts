@@ -4,7 +4,7 @@
  * A kind is declared apart from its handler, so that whoever submits work needs neither the handler's code nor its
  * dependencies.
  */
-import { Context, type Duration, Effect, Layer, Schema, type Schedule, type Scope } from "effect"
+import { Context, type Duration, Effect, Layer, type Schedule, Schema, type Scope } from "effect"
 import { CurrentWork } from "./CurrentWork.ts"
 import type { Claims } from "./WorkSpec.ts"
 
@@ -98,7 +98,7 @@ export interface Any {
   readonly payload: AnyCodec
   readonly success: AnyCodec
   readonly error: AnyCodec
-  readonly policies: Policies<any>
+  readonly policies: Policies<never>
   readonly handler: Context.Key<any, HandlerService>
 }
 
@@ -150,7 +150,9 @@ export const make = <
     static readonly handler = handler
     static toLayer(
       run: (payload: unknown) => Effect.Effect<unknown, unknown, unknown>,
-      layerOptions?: { readonly onCancel?: (payload: unknown, cancelled: Cancelled) => Effect.Effect<void, unknown, unknown> }
+      layerOptions?: {
+        readonly onCancel?: (payload: unknown, cancelled: Cancelled) => Effect.Effect<void, unknown, unknown>
+      }
     ) {
       return Layer.effect(
         handler,

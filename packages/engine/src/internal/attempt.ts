@@ -54,7 +54,7 @@ const retryAt = Effect.fnUntraced(function*(
       ? Result.succeed(new AttemptTimedOut({ afterMillis: each.afterMillis }))
       : Schema.decodeUnknownResult(codec)(each.error)
     if (Result.isFailure(input)) continue
-    const pulled = yield* Effect.exit(step(at, input.success))
+    const pulled = yield* Effect.exit(step(at, input.success as never))
     if (Exit.isFailure(pulled)) return undefined
     delay = pulled.value[1]
   }
@@ -62,10 +62,13 @@ const retryAt = Effect.fnUntraced(function*(
 })
 
 /**
- * Runs a handler to its end, whatever that is, and returns the command that reports it. Never fails; only the
- * handler itself can be interrupted.
+ * Runs a handler to its end, whatever that is, and reports it by a command. Never fails; only the handler itself
+ * can be interrupted.
  */
-export const run = (context: AttemptContext): Effect.Effect<Command> => {
+export const run = (
+  context: AttemptContext,
+  report: (command: Command) => Effect.Effect<void>
+): Effect.Effect<void> => {
   const { entry, port, registered, stopReason, work } = context
   const id = entry.spec.id
   const attempt = work.attempt
@@ -104,7 +107,8 @@ export const run = (context: AttemptContext): Effect.Effect<Command> => {
     const error = Cause.findErrorOption(cause)
     if (Option.isSome(error)) {
       return Effect.matchEffect(Schema.encodeUnknownEffect(Schema.toCodecJson(kind.error))(error.value), {
-        onFailure: (mismatch) => fail({ _tag: "Defect", message: `the error does not fit its schema: ${mismatch.message}` }),
+        onFailure: (mismatch) =>
+          fail({ _tag: "Defect", message: `the error does not fit its schema: ${mismatch.message}` }),
         onSuccess: (encoded) => fail({ _tag: "Error", error: encoded })
       })
     }
@@ -116,17 +120,19 @@ export const run = (context: AttemptContext): Effect.Effect<Command> => {
     )
   }
 
-  return Effect.uninterruptibleMask((restore) =>
+  // Uninterruptible to the last: an interruption that came through after the handler's end would lose the report.
+  return Effect.uninterruptible(
     Effect.matchEffect(Schema.decodeUnknownEffect(Schema.toCodecJson(kind.payload))(entry.spec.payload), {
       onFailure: (error) => Effect.succeed<Command>({ _tag: "Block", id, attempt, what: error.message }),
       onSuccess: (payload) =>
-        restore(
-          Effect.suspend(() => handler.run(payload as never)).pipe(
-            Effect.scoped,
-            Effect.provideService(CurrentWork, work)
-          )
-        ).pipe(Effect.exit, Effect.flatMap((exit) => Exit.isSuccess(exit) ? succeeded(exit.value) : failed(exit.cause)))
-    })
+        Effect.suspend(() => handler.run(payload as never)).pipe(
+          Effect.scoped,
+          Effect.provideService(CurrentWork, work),
+          Effect.interruptible,
+          Effect.exit,
+          Effect.flatMap((exit) => Exit.isSuccess(exit) ? succeeded(exit.value) : failed(exit.cause))
+        )
+    }).pipe(Effect.flatMap(report))
   )
 }
 

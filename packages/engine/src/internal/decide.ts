@@ -6,8 +6,9 @@ import { Result, Schema } from "effect"
 import type { WorkFailure } from "../Outcome.ts"
 import type { RunConfig, RunEvent } from "../RunEvent.ts"
 import type { ChildSpec, Claims, WorkSpec } from "../WorkSpec.ts"
+import { hasRecords } from "./evolve.ts"
 import { isSettled, type RunState, Wake, type WorkEntry } from "./model.ts"
-import { fits, next } from "./ready.ts"
+import { fits, hasRival } from "./ready.ts"
 
 interface Asked {
   readonly actor: string
@@ -30,7 +31,12 @@ export type Command =
   | { readonly _tag: "Cancel" } & Asked
   | { readonly _tag: "Close" }
   | { readonly _tag: "CancelWork"; readonly id: string } & Asked
-  | { readonly _tag: "RecordStep"; readonly step: string; readonly result: unknown; readonly children: ReadonlyArray<ChildSpec> } & FromHandler
+  | {
+    readonly _tag: "RecordStep"
+    readonly step: string
+    readonly result: unknown
+    readonly children: ReadonlyArray<ChildSpec>
+  } & FromHandler
   | {
     readonly _tag: "RequestSlots"
     readonly hold: string
@@ -149,8 +155,7 @@ export const decide = (state: RunState, command: Command, now: number): Decision
         )
       ])
     case "Close":
-      if (state.name === "completed") return none
-      if (!isAccepting(state)) return refuse(state, command._tag)
+      if (!isAccepting(state) && state.name !== "completed") return refuse(state, command._tag)
       return state.keepOpen ? Result.succeed([{ _tag: "RunClosed", at: now }]) : none
     case "CancelWork": {
       const entry = state.works.get(command.id)
@@ -189,13 +194,23 @@ const asked = (_tag: "RunPausing" | "RunContinued" | "RunSuspending", by: Asked,
 const late = (id: string): Decision =>
   Result.fail(new Late({ id, message: `an earlier attempt of "${id}" is over; what it says now is not recorded` }))
 
-/** A new process takes the run up. Cancelling works whose handler died with the old one go on to their clean-up. */
+/**
+ * A new process takes the run up. Cancelling works whose handler died with the old one go on to their clean-up, as the
+ * kinds of the new process declare it: it is the one that must do it. A clean-up that it no longer declares is over.
+ */
 const open = (state: RunState, config: RunConfig, now: number): Decision => {
   if (state.name === "absent") return refuse(state, "Open")
   if (state.name === "cancelled") return none
   const events: Array<RunEvent> = [{ _tag: "RunResumed", at: now, config }]
   for (const entry of state.begun) {
-    if (entry.status === "cancelling") events.push(afterCancel(state, entry, now))
+    if (entry.status === "cancelling") events.push(afterCancel(state, entry, config, now))
+    if (entry.status === "cleaning" && !declaresOnCancel(state, entry, config)) events.push(cancelled(entry, now))
+  }
+  if (state.name !== "cancelling") return Result.succeed(events)
+  // The journal's tail may have been torn off within the events of the cancel: it is carried through.
+  for (const entry of state.works.values()) {
+    if (isSettled(entry.status) || entry.status === "cancelling" || entry.status === "cleaning") continue
+    events.push(...cancelIdle(state, entry, state.cause!, config, now))
   }
   return Result.succeed(events)
 }
@@ -231,9 +246,14 @@ const admit = (
   return Result.succeed(events)
 }
 
-const checkClaims = (config: RunConfig, id: string, field: string, claims: Claims | undefined): InvalidWork | undefined => {
+const checkClaims = (
+  config: RunConfig,
+  id: string,
+  field: string,
+  claims: Claims | undefined
+): InvalidWork | undefined => {
   for (const pool in claims) {
-    if (config.pools[pool] === undefined) {
+    if (!Object.hasOwn(config.pools, pool)) {
       const known = Object.keys(config.pools)
       return new InvalidWork({
         id,
@@ -284,24 +304,37 @@ const cancelled = (entry: WorkEntry, now: number): RunEvent => ({
   ...entry.live!.cancel!
 })
 
-/** Whether the kind must undo something: it has begun, and not only failed to be decoded. */
-const needsCleaning = (state: RunState, entry: WorkEntry): boolean => {
-  const live = entry.live
-  if (live === undefined || state.kinds.get(entry.spec.kind)?.onCancel !== true) return false
-  return entry.status !== "blocked" || live.steps.size > 0 || live.failures.length > 0 || live.holds.size > 0
+/** Whether a handler has run. One that could not read its payload has not: only records tell of an earlier one. */
+const hasBegun = (entry: WorkEntry): boolean =>
+  entry.live !== undefined && (entry.status !== "blocked" || hasRecords(entry.live))
+
+/** Of a kind that the program lost, what was last declared holds: its clean-up waits for a program that has it. */
+const declaresOnCancel = (state: RunState, entry: WorkEntry, config: RunConfig): boolean => {
+  const { kind } = entry.spec
+  return Object.hasOwn(config.kinds, kind) ? config.kinds[kind]!.onCancel : state.kinds.get(kind)?.onCancel === true
 }
 
-const afterCancel = (state: RunState, entry: WorkEntry, now: number): RunEvent =>
-  needsCleaning(state, entry) ? { _tag: "WorkCleaning", at: now, id: entry.spec.id } : cancelled(entry, now)
+/** The handler of a cancelling work has ended. */
+const afterCancel = (state: RunState, entry: WorkEntry, config: RunConfig, now: number): RunEvent =>
+  declaresOnCancel(state, entry, config)
+    ? { _tag: "WorkCleaning", at: now, id: entry.spec.id }
+    : cancelled(entry, now)
+
+/** Cancels a work that has no handler. */
+const cancelIdle = (state: RunState, entry: WorkEntry, by: Asked, config: RunConfig, now: number): Array<RunEvent> => {
+  const { actor, reason } = by
+  const event = { at: now, id: entry.spec.id }
+  return hasBegun(entry) && declaresOnCancel(state, entry, config)
+    ? [{ _tag: "WorkCancelling", ...event, reason, actor }, { _tag: "WorkCleaning", ...event }]
+    : [{ _tag: "WorkCancelled", ...event, reason, actor }]
+}
 
 const cancelEntry = (state: RunState, entry: WorkEntry, by: Asked, now: number): Array<RunEvent> => {
-  const id = entry.spec.id
-  const { actor, reason } = by
   if (entry.status === "cancelling" || entry.status === "cleaning") return []
-  if (entry.status === "running") return [{ _tag: "WorkCancelling", at: now, id, reason, actor }]
-  return needsCleaning(state, entry)
-    ? [{ _tag: "WorkCancelling", at: now, id, reason, actor }, { _tag: "WorkCleaning", at: now, id }]
-    : [{ _tag: "WorkCancelled", at: now, id, reason, actor }]
+  const { actor, reason } = by
+  return entry.status === "running"
+    ? [{ _tag: "WorkCancelling", at: now, id: entry.spec.id, reason, actor }]
+    : cancelIdle(state, entry, by, state.config, now)
 }
 
 type HandlerCommand = Extract<Command, FromHandler>
@@ -330,7 +363,9 @@ const fromHandler = (state: RunState, command: HandlerCommand, now: number): Dec
       : none
   }
   if (entry.status === "cancelling") {
-    return command._tag === "RequestSlots" ? late(id) : Result.succeed([afterCancel(state, entry, now)])
+    if (command._tag === "RequestSlots") return late(id)
+    const hasNothingToUndo = command._tag === "Block" && !hasRecords(live)
+    return Result.succeed([hasNothingToUndo ? cancelled(entry, now) : afterCancel(state, entry, state.config, now)])
   }
   switch (command._tag) {
     case "RequestSlots":
@@ -369,7 +404,10 @@ const requestSlots = (
   now: number
 ): Decision => {
   const { claims, hold, id, step, until } = command
-  if (entry.live!.holds.has(hold)) return none
+  const { holds, lent, steps } = entry.live!
+  if (holds.has(hold)) return none
+  // The step that would give the claim back, or that it is for, is over: nothing would ever release it.
+  if ((until !== undefined && steps.has(until)) || (step !== undefined && steps.has(step))) return none
   const invalid = checkClaims(state.config, id, `hold "${hold}"`, claims)
   if (invalid !== undefined) return Result.fail(invalid)
   const event = {
@@ -380,8 +418,8 @@ const requestSlots = (
     ...(until === undefined ? {} : { until }),
     ...(step === undefined ? {} : { step })
   }
-  // Granted at once only if nobody who waits would have come first.
-  return !entry.live!.lent && fits(state, claims) && next(state, now) === undefined
+  // Granted at once only if nobody who waits for the same pools would have come first.
+  return !lent && fits(state, claims) && !hasRival(state, entry, claims)
     ? Result.succeed([{ _tag: "SlotsGranted", ...event }])
     : Result.succeed([{ _tag: "SlotsRequested", ...event }])
 }

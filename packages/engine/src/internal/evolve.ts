@@ -38,6 +38,10 @@ const releaseWhere = (state: RunState, live: Live, predicate: (hold: Hold) => bo
   for (const [name, hold] of live.holds) if (predicate(hold)) release(state, live, name, hold)
 }
 
+/** Something of the work outlives its attempts. */
+export const hasRecords = (live: Live): boolean =>
+  live.steps.size > 0 || live.failures.length > 0 || live.holds.size > 0
+
 /** The handler is no longer alive: what an attempt holds as such goes back; what is held across steps stays. */
 const endAttempt = (state: RunState, entry: WorkEntry): void => {
   if (!hasHandler(entry.status)) return
@@ -70,7 +74,12 @@ const dropFromQueue = (state: RunState, entry: WorkEntry): void => {
   }
 }
 
-const settle = (state: RunState, entry: WorkEntry, status: WorkStatus, outcome: NonNullable<WorkEntry["outcome"]>): void => {
+const settle = (
+  state: RunState,
+  entry: WorkEntry,
+  status: WorkStatus,
+  outcome: NonNullable<WorkEntry["outcome"]>
+): void => {
   endAttempt(state, entry)
   dropFromQueue(state, entry)
   if (entry.live !== undefined) {
@@ -130,7 +139,13 @@ const resume = (state: RunState): void => {
       endAttempt(state, entry)
       requeue(state, entry, true)
     } else if (entry.status === "blocked") {
-      requeue(state, entry, entry.resumed)
+      // A handler that could not read its payload has done nothing: without a record of an earlier attempt the
+      // work has not begun, and cancelling it has nothing to undo.
+      if (!hasRecords(entry.live!)) {
+        entry.live = undefined
+        state.begun.delete(entry)
+      }
+      requeue(state, entry, false)
     }
   }
   if (state.name === "suspending" || state.name === "suspended") state.name = "running"
@@ -182,6 +197,9 @@ export const evolve = (state: RunState, event: RunEvent): void => {
     case "SlotsRequested": {
       const entry = state.works.get(event.id)!
       const request = new SlotRequest(entry, event.hold, event.claims, event.until, event.step)
+      // Asked again under the same name (after an interrupted wait): the later claim takes the place of the earlier.
+      const earlier = entry.live!.requests.get(event.hold)
+      if (earlier !== undefined) dequeue(state, earlier)
       entry.live!.requests.set(event.hold, request)
       if (!entry.live!.lent) {
         entry.live!.lent = true
@@ -197,7 +215,9 @@ export const evolve = (state: RunState, event: RunEvent): void => {
         dequeue(state, request)
         live.requests.delete(event.hold)
       }
-      if (live.lent) {
+      // A work that still waits for another claim goes on lending: if it took a unit now, the last unit of the run might
+      // be its own, and the claim that it waits for could never be granted.
+      if (live.lent && live.requests.size === 0) {
         live.lent = false
         state.units += 1
       }
@@ -327,4 +347,3 @@ export const evolve = (state: RunState, event: RunEvent): void => {
   }
   state.lastAt = event.at
 }
-

@@ -47,8 +47,7 @@ export const obstacle = (state: RunState, kindName: string | undefined, claims: 
   | { readonly _tag: "KindLimit"; readonly kind: string; readonly limit: number }
   | { readonly _tag: "Slot"; readonly pool: string; readonly needs: number; readonly free: number }
   | { readonly _tag: "Unsatisfiable"; readonly pool: string; readonly needs: number; readonly size: number }
-  | undefined =>
-{
+  | undefined => {
   if (kindName !== undefined) {
     const kind = state.kinds.get(kindName)
     if (kind === undefined || !kind.known) return { _tag: "NoHandler", kind: kindName }
@@ -66,7 +65,9 @@ export const obstacle = (state: RunState, kindName: string | undefined, claims: 
 }
 
 const isOpen = (state: RunState, group: Group): boolean => {
-  if (group.kind !== undefined) {
+  if (group.kind === undefined) {
+    if (state.name !== "running" && state.name !== "pausing") return false
+  } else {
     if (state.name !== "running") return false
     const kind = state.kinds.get(group.kind)
     if (kind === undefined || !kind.known || kind.running >= kind.limit) return false
@@ -89,6 +90,20 @@ export const next = (state: RunState, now: number): RunEvent | undefined => {
     if (isOpen(state, group)) best = head
   }
   return best === undefined ? undefined : grant(best, now)
+}
+
+/**
+ * Whether somebody who waits for one of the same pools comes before a running work that asks now, and could go on
+ * with the concurrency unit that this one lends while it waits. Without this, whoever started last would overtake
+ * those who lent their unit to it and have waited longer.
+ */
+export const hasRival = (state: RunState, asking: WorkEntry, claims: Claims): boolean => {
+  for (const group of state.groups.values()) {
+    const head = group.heap.peek()
+    if (head === undefined || !before(head, asking) || !isOpen(state, group)) continue
+    for (const name in group.claims) if (Object.hasOwn(claims, name)) return true
+  }
+  return false
 }
 
 export const started = (entry: WorkEntry, now: number): RunEvent => ({

@@ -112,7 +112,7 @@ export class Runner {
           continue
         }
         const result = RunState.execute(this.state, message.command, now)
-        if (Result.isSuccess(result)) for (const event of result.success) events.push(event)
+        if (Result.isSuccess(result)) { for (const event of result.success) events.push(event) }
         const { answer } = message
         if (answer !== undefined) {
           answers.push(() =>
@@ -178,12 +178,18 @@ export class Runner {
   private startHandler(id: string): void {
     const entry = this.state.works.get(id)!
     const registered = this.kinds.get(entry.spec.kind)!
-    const active: Active = { fiber: undefined, timer: undefined, stopReason: undefined, step: undefined, progress: undefined }
+    const active: Active = {
+      fiber: undefined,
+      timer: undefined,
+      stopReason: undefined,
+      step: undefined,
+      progress: undefined
+    }
     this.active.set(id, active)
     const work = this.workOf(entry, active)
     active.fiber = this.fork(
-      Effect.flatMap(
-        Attempt.run({ entry, registered, work, port: work.port, stopReason: () => active.stopReason }),
+      Attempt.run(
+        { entry, registered, work, port: work.port, stopReason: () => active.stopReason },
         (command) => Effect.sync(() => this.ended(id, active, command))
       )
     )
@@ -207,7 +213,13 @@ export class Runner {
     const registered = this.kinds.get(entry.spec.kind)
     const onCancel = registered?.handler.onCancel
     if (registered === undefined || onCancel === undefined || this.active.has(`cleaning ${id}`)) return
-    const active: Active = { fiber: undefined, timer: undefined, stopReason: undefined, step: "onCancel", progress: undefined }
+    const active: Active = {
+      fiber: undefined,
+      timer: undefined,
+      stopReason: undefined,
+      step: "onCancel",
+      progress: undefined
+    }
     this.active.set(`cleaning ${id}`, active)
     const live = entry.live!
     const steps = new Map(live.steps)
@@ -219,7 +231,9 @@ export class Runner {
           ...live.cancel!,
           recorded: (step, schema) => {
             const recorded = steps.get(step)
-            return recorded === undefined ? undefined : Schema.decodeUnknownSync(Schema.toCodecJson(schema))(recorded.result)
+            return recorded === undefined
+              ? undefined
+              : Schema.decodeUnknownSync(Schema.toCodecJson(schema))(recorded.result)
           }
         })
     ).pipe(Effect.scoped, Attempt.provideWork(work))
@@ -233,7 +247,10 @@ export class Runner {
         onFailure: (cause) => {
           if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
           this.background(`onCancel of "${id}" failed and is tried again in ${delayMillis} ms: ${Cause.pretty(cause)}`)
-          return Effect.andThen(Effect.sleep(delayMillis), Effect.suspend(() => attempt(Math.min(delayMillis * 2, 60_000))))
+          return Effect.andThen(
+            Effect.sleep(delayMillis),
+            Effect.suspend(() => attempt(Math.min(delayMillis * 2, 60_000)))
+          )
         }
       })
     active.fiber = this.fork(attempt(1_000))
@@ -391,7 +408,14 @@ export class Runner {
 
   readonly status: Effect.Effect<RunStatus.RunStatus, JournalError> = Effect.suspend(() =>
     this.query((state) =>
-      RunStatus.make(this.runId, state, this.seq, this.now(), (id) => this.active.get(id) ?? this.active.get(`cleaning ${id}`), this.backgroundErrors)
+      RunStatus.make(
+        this.runId,
+        state,
+        this.seq,
+        this.now(),
+        (id) => this.active.get(id) ?? this.active.get(`cleaning ${id}`),
+        this.backgroundErrors
+      )
     )
   )
 

@@ -33,11 +33,20 @@ export const makeSpec = (
   const slots = options.slots ?? kind.policies.slots
   for (const pool in slots) {
     if (!Number.isInteger(slots[pool]) || slots[pool]! <= 0) {
-      return invalid(`slots.${pool}`, slots[pool], `it claims ${slots[pool]} of "${pool}"; a claim is a whole number above 0`)
+      return invalid(
+        `slots.${pool}`,
+        slots[pool],
+        `it claims ${slots[pool]} of "${pool}"; a claim is a whole number above 0`
+      )
     }
   }
   return Effect.matchEffect(Schema.encodeUnknownEffect(Schema.toCodecJson(kind.payload))(payload), {
-    onFailure: (error) => invalid("payload", JSON.stringify(payload)?.slice(0, 200), `the payload does not fit the kind "${kind.kind}": ${error.message}`),
+    onFailure: (error) =>
+      invalid(
+        "payload",
+        JSON.stringify(payload)?.slice(0, 200),
+        `the payload does not fit the kind "${kind.kind}": ${error.message}`
+      ),
     onSuccess: (encoded) => {
       const long = tooLong("the payload", id, encoded)
       if (long !== undefined) return Effect.fail(long)

@@ -1,1 +1,1 @@
-export {}
+export * as JournalSuite from "./JournalSuite.ts"

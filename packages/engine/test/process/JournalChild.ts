@@ -1,0 +1,132 @@
+/**
+ * A process that does to a journal what it is told, a line of JSON a command, and answers with a line each.
+ * `JournalSqlite.test.ts` starts some, and kills them.
+ */
+import * as Journal from "@espalier/engine/Journal"
+import * as JournalSqlite from "@espalier/engine/JournalSqlite"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { writeSync } from "node:fs"
+import { createInterface } from "node:readline"
+
+export type Command =
+  /** Opens a run and keeps it: answers `opened` or `refused`. */
+  | {
+    readonly do: "open"
+    readonly file: string
+    readonly run: string
+    readonly owner: string
+    readonly mode?: "create" | "either"
+  }
+  /** Appends so many entries in batches of a size, each batch answered with `appended`. */
+  | { readonly do: "append"; readonly entries: number; readonly batch: number }
+  /** Closes the run's scope: answers `closed`. */
+  | { readonly do: "close" }
+  /** Reads a run page by page until it has so many entries: answers `read`, or `refused`. */
+  | { readonly do: "read"; readonly file: string; readonly run: string; readonly until: number }
+  | { readonly do: "owner"; readonly file: string; readonly run: string }
+
+export type Answer =
+  | { readonly is: "ready" | "closed" }
+  | { readonly is: "opened"; readonly lastSeq: number }
+  | {
+    readonly is: "refused"
+    readonly error: Record<string, unknown> & { readonly _tag: string; readonly message: string }
+  }
+  | { readonly is: "appended"; readonly lastSeq: number }
+  | { readonly is: "read"; readonly pages: number }
+  | { readonly is: "owner"; readonly owner: Journal.LockOwner | null }
+
+/** Entry `seq` of a run, as the child writes it; several hundred bytes, of a size that varies. */
+export const body = (run: string, seq: number): string =>
+  JSON.stringify({ run, seq, text: "x".repeat((seq * 37) % 700) })
+
+const answer = (value: Answer): void => void writeSync(1, `${JSON.stringify(value)}\n`)
+
+const refused = (error: { readonly _tag: string; readonly message: string }): Answer => ({
+  is: "refused",
+  error: { ...error, _tag: error._tag, message: error.message }
+})
+
+const runtimes = new Map<string, ManagedRuntime.ManagedRuntime<Journal.Journal, Journal.JournalError>>()
+const on = (file: string) => {
+  let runtime = runtimes.get(file)
+  if (runtime === undefined) {
+    runtime = ManagedRuntime.make(JournalSqlite.layer({ filename: file }))
+    runtimes.set(file, runtime)
+  }
+  return runtime
+}
+
+let held: { readonly scope: Scope.Closeable; readonly writer: Journal.JournalWriter } | undefined
+
+const readUntil = (run: string, until: number) =>
+  Effect.gen(function*() {
+    const journal = yield* Journal.Journal
+    let after = 0
+    let pages = 0
+    while (after < until) {
+      const page = yield* journal.read(run, { after, limit: 100 })
+      for (const entry of page) {
+        after++
+        if (entry.seq !== after || entry.body !== body(run, after)) {
+          return yield* Effect.die(new Error(`entry ${after} is ${entry.seq} ${entry.body}`))
+        }
+      }
+      pages++
+      yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+    }
+    return pages
+  })
+
+const obey = async (command: Command): Promise<void> => {
+  switch (command.do) {
+    case "open": {
+      const scope = Scope.makeUnsafe()
+      const open = Effect.flatMap(
+        Journal.Journal,
+        (journal) => journal.open(command.run, { mode: command.mode ?? "either", owner: command.owner })
+      ).pipe(
+        Scope.provide(scope),
+        Effect.map((writer): Answer => {
+          held = { scope, writer }
+          return { is: "opened", lastSeq: writer.lastSeq }
+        }),
+        Effect.catch((error) => Effect.succeed(refused(error)))
+      )
+      return answer(await on(command.file).runPromise(open).catch(refused))
+    }
+    case "append": {
+      const { writer } = held!
+      let lastSeq = writer.lastSeq
+      const end = lastSeq + command.entries
+      while (lastSeq < end) {
+        const first = lastSeq + 1
+        const bodies = Array.from({ length: command.batch }, (_, index) => body(writer.runId, first + index))
+        lastSeq = await Effect.runPromise(writer.append(bodies))
+        answer({ is: "appended", lastSeq })
+      }
+      return
+    }
+    case "close": {
+      await Effect.runPromise(Scope.close(held!.scope, Exit.void))
+      return answer({ is: "closed" })
+    }
+    case "read": {
+      const result = await on(command.file).runPromise(Effect.result(readUntil(command.run, command.until)))
+      return answer(result._tag === "Success" ? { is: "read", pages: result.success } : refused(result.failure))
+    }
+    case "owner": {
+      const owner = Effect.flatMap(Journal.Journal, (journal) => journal.owner(command.run))
+      return answer({ is: "owner", owner: Option.getOrNull(await on(command.file).runPromise(owner)) })
+    }
+  }
+}
+
+if (import.meta.main) {
+  answer({ is: "ready" })
+  for await (const line of createInterface({ input: process.stdin })) await obey(JSON.parse(line))
+}
