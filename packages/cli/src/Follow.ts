@@ -1,0 +1,106 @@
+/**
+ * Following a run: its view, kept up to date, and what a person is told of each event.
+ */
+import type { RunEvent } from "@espalier/engine"
+import { Experiment, ExperimentTree, Failure, Measurement, type TreeView } from "@espalier/workflow"
+import { formatDuration, formatValue } from "./Format.ts"
+
+/** Which node a work belongs to; undefined for a plan or the setup. */
+const nodeOf = (view: TreeView.TreeView, work: string): ExperimentTree.TreeNode | undefined =>
+  view.tree.nodes.get(work.replace(/^experiment\//, ""))
+
+/** What is said of an experiment that completed: its value, against the baseline, and what it changed. */
+const completedLine = (view: TreeView.TreeView, node: ExperimentTree.TreeNode): string => {
+  const { objective } = view.tree
+  const baseline = ExperimentTree.baseline(view.tree)
+  const gain = node.value === null || baseline?.value === null || baseline?.value === undefined || node === baseline
+    ? ""
+    : ` (${percent(Measurement.gainOf(objective.direction, node.value, baseline.value))} against the baseline)`
+  const value = node.value === null ? "no value" : formatValue(node.value, objective.unit)
+  const change = node.seed === null ? ` ${Experiment.describeChanges(node.changes)}` : ""
+  return `${node.name}: ${value}${gain}${change}`
+}
+
+const percent = (gain: number | null): string => gain === null ? "?" : `${gain >= 0 ? "+" : ""}${(gain * 100).toFixed(1)} %`
+
+/** One plain line about an event, or undefined where there is nothing to say. The view holds the event already. */
+export const lineOf = (view: TreeView.TreeView, event: RunEvent.RunEvent): string | undefined => {
+  switch (event._tag) {
+    case "RunStarted":
+      return "run started"
+    case "RunResumed":
+      return "run resumed"
+    case "RunSuspended":
+      return "run suspended"
+    case "RunCancelled":
+      return "run cancelled"
+    case "RunCompleted":
+      return "run completed"
+    case "StepRecorded": {
+      const node = nodeOf(view, event.id)
+      return node !== undefined && event.step.startsWith("launch ") && node.jobs === 1 ? `${node.name}: job started` : undefined
+    }
+    case "WorkRetryScheduled":
+      return `${event.id}: ${failureText(event.failure)}; tried again in ${formatDuration(event.wakeAt - event.at)}`
+    case "WorkFailed": {
+      const node = nodeOf(view, event.id)
+      if (node?.failure !== null && node?.failure !== undefined) {
+        return `${node.name}: failed, ${Failure.describe(node.failure)} [${Experiment.describeChanges(node.changes)}]`
+      }
+      return `${event.id}: failed, ${failureText(event.failure)}`
+    }
+    case "WorkSucceeded": {
+      const node = nodeOf(view, event.id)
+      if (node !== undefined) return completedLine(view, node)
+      if (event.id.startsWith("confirm/")) return confirmationLine(view, event.id)
+      return undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+const failureText = (failure: RunEvent.Of<"WorkFailed">["failure"]): string => {
+  switch (failure._tag) {
+    case "Error": {
+      const error = failure.error as { readonly failure?: { readonly kind?: string; readonly message?: string } }
+      return `${error.failure?.kind ?? "error"}: ${error.failure?.message ?? JSON.stringify(failure.error)}`
+    }
+    case "Defect":
+      return failure.message
+    case "TimedOut":
+      return `timed out after ${formatDuration(failure.afterMillis)}`
+  }
+}
+
+const confirmationLine = (view: TreeView.TreeView, work: string): string | undefined => {
+  for (const node of view.tree.nodes.values()) {
+    for (const made of node.confirmations) {
+      if (work !== `confirm/${made.purpose}-${made.challenger}-${made.champion}`) continue
+      const interval = `x${made.ratio.toFixed(3)} (${made.low.toFixed(3)} to ${made.high.toFixed(3)}, ${made.pairs.length} pairs)`
+      if (made.purpose === "final") return `final: ${made.challenger} beside ${made.champion}: ${interval}`
+      return made.better
+        ? `new best: ${made.challenger} beats ${made.champion}: ${interval}`
+        : `confirmation: ${made.challenger} does not beat ${made.champion}: ${interval}`
+    }
+  }
+  return undefined
+}
+
+/** An estimate of what is left, in milliseconds: at the pace so far, until the first limit that is reached. */
+export const remainingMillis = (
+  view: TreeView.TreeView,
+  limits: { readonly jobs: number | null; readonly experiments: number | null; readonly wallTimeMillis: number | null }
+): number | undefined => {
+  const finished = ExperimentTree.experimentsFinished(view.tree)
+  if (finished < 2 || view.tree.stopped !== null) return undefined
+  const estimates = [
+    limits.jobs === null || view.tree.jobs === 0
+      ? Infinity
+      : (limits.jobs - view.tree.jobs) * view.livedMillis / view.tree.jobs,
+    limits.experiments === null ? Infinity : (limits.experiments - finished) * view.livedMillis / finished,
+    limits.wallTimeMillis === null ? Infinity : limits.wallTimeMillis - view.livedMillis
+  ]
+  const least = Math.min(...estimates)
+  return Number.isFinite(least) ? Math.max(0, least) : undefined
+}

@@ -1,0 +1,148 @@
+/**
+ * What an ended job has to show: its metrics, its exit, what it used, and, when it failed, why.
+ *
+ * Metrics are taken from what the job printed or wrote, by declared rules, and from nothing else. A value that is
+ * not a finite number is refused and noted; it never reaches a metric. A job that ended well but lacks a required
+ * metric is a typed failure, which tells what the job did print.
+ *
+ * Layers: `evidence/Rules.ts` (rules over the logs of any `Execution`), `evidence/Scripted.ts` (rules over
+ * texts that a test gives: no job at all).
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { JobHandle, TerminalStatus } from "./Execution.ts"
+
+/**
+ * Which of the values found are the metric. All but `all` give one number. `median` of an even count is the mean of
+ * the middle two. Default: `last`.
+ */
+export const Take = Schema.Literals(["last", "first", "mean", "median", "min", "max", "sum", "all"])
+export type Take = typeof Take.Type
+
+/** The name of a metric, as it stands in results, tables and plots. */
+export const MetricName = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z][A-Za-z0-9_.:/-]*$/, {
+    expected: "a metric's name: a letter, then letters, digits and any of _ . : / -"
+  })
+)
+
+const common = {
+  name: MetricName,
+  /** Where to look: what the job printed, or what it wrote to `$ESPALIER_JOB_DIR/metrics.jsonl`. Default: `stdout`. */
+  stream: Schema.optionalKey(Schema.Literals(["stdout", "stderr", "metrics"])),
+  take: Schema.optionalKey(Take),
+  /** Whether a job that ended well without it is a failure. Default: true. */
+  required: Schema.optionalKey(Schema.Boolean)
+}
+
+/**
+ * How one metric is found.
+ *
+ * - `KeyValue`: `key=number` anywhere in a line, several in a line apart by blanks, `;`, or a comma before the next
+ *   key. `key` is the metric's name unless given.
+ * - `JsonLines`: a line that is a JSON object, with a number at `field` (default: the name); `a.b` is the field `b`
+ *   of the object in `a`, unless there is a field `a.b`.
+ * - `Regex`: the group named `value` of the pattern, else its first group, has to be a number. Every match of a line counts.
+ *
+ * A number is written as in JSON or C: sign, digits, fraction, exponent. `NaN`, `Infinity`, `1e999`, `12ms` and
+ * `1,234` are none.
+ */
+export const MetricRule = Schema.TaggedUnion({
+  KeyValue: { ...common, key: Schema.optionalKey(Schema.NonEmptyString) },
+  JsonLines: { ...common, field: Schema.optionalKey(Schema.NonEmptyString) },
+  Regex: { ...common, pattern: Schema.NonEmptyString }
+})
+export type MetricRule = typeof MetricRule.Type
+
+/** Something about a metric that a person should know: a value that was refused, a limit that was reached. */
+export const EvidenceNote = Schema.Struct({
+  metric: Schema.String,
+  message: Schema.String,
+  /** How often it happened. */
+  count: Schema.Int
+})
+export type EvidenceNote = typeof EvidenceNote.Type
+
+/** What a job left. Plain data of bounded size: it can be recorded. */
+export const EvidenceRecord = Schema.Struct({
+  /** By metric, the numbers found: one, or with `take: "all"` as many as there are. A metric that was not found is absent. */
+  metrics: Schema.Record(Schema.String, Schema.Array(Schema.Finite)),
+  /** Names of the required metrics that were not found. Empty for a job that ended well. */
+  missing: Schema.Array(Schema.String),
+  notes: Schema.Array(EvidenceNote),
+  /** What the whole process tree used. Absent where nobody measured it. `samples` is how often it was looked at. */
+  system: Schema.optionalKey(Schema.Struct({
+    cpuSecondsUser: Schema.Finite,
+    cpuSecondsSystem: Schema.Finite,
+    peakMemoryBytes: Schema.NullOr(Schema.Finite),
+    samples: Schema.Int
+  })),
+  exitCode: Schema.NullOr(Schema.Int),
+  signal: Schema.NullOr(Schema.String),
+  timedOut: Schema.Boolean,
+  /** Why the job failed, in a line or two: the root error that it printed, else how it ended. Null when it ended well. */
+  errorSummary: Schema.NullOr(Schema.String),
+  /** The ends of both outputs, a few KiB of each, with a heading for each. */
+  logTail: Schema.String,
+  /** From the job's start to its end; null where nobody recorded them (a lost job). */
+  durationMillis: Schema.NullOr(Schema.Finite)
+})
+export type EvidenceRecord = typeof EvidenceRecord.Type
+
+/** A rule that cannot be used: a pattern that is none, a name that two rules have. */
+export class InvalidMetricRule extends Schema.TaggedError<InvalidMetricRule>()("InvalidMetricRule", {
+  rule: Schema.String,
+  message: Schema.String
+}) {}
+
+/** The job ended well, but did not give what is required of it. */
+export class MetricsMissing extends Schema.TaggedError<MetricsMissing>()("MetricsMissing", {
+  missing: Schema.NonEmptyArray(Schema.String),
+  /** Names of numbers that the job did give, as `key=number` or as a JSON field; the first few dozen. */
+  seen: Schema.Array(Schema.String),
+  logTail: Schema.String,
+  /** All else that was collected. */
+  evidence: EvidenceRecord,
+  message: Schema.String
+}) {}
+
+/** What the job left could not be read. */
+export class EvidenceError extends Schema.TaggedError<EvidenceError>()("EvidenceError", {
+  operation: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect()),
+  message: Schema.String
+}) {}
+
+/**
+ * Collects the evidence of an ended job. It reads and changes nothing, so it may be done again.
+ *
+ * `MetricsMissing` is only for a job that ended well. One that failed has its evidence too, with `missing` filled.
+ *
+ * @example
+ * ```ts
+ * import { Evidence } from "@espalier/platform/Evidence"
+ * import * as Rules from "@espalier/platform/evidence/Rules"
+ * import { Execution } from "@espalier/platform/Execution"
+ * import * as Simulated from "@espalier/platform/execution/Simulated"
+ * import { Effect, Layer } from "effect"
+ * import assert from "node:assert"
+ *
+ * const program = Effect.gen(function*() {
+ *   const execution = yield* Execution
+ *   const evidence = yield* Evidence
+ *   const job = yield* execution.launch({ key: "a", argv: ["train"], directory: "/", environment: {} })
+ *   const record = yield* evidence.collect(job, yield* execution.await(job.id))
+ *   assert.deepStrictEqual(record.metrics, { throughput: [130], loss: [0.5] })
+ * })
+ *
+ * const stdout = "throughput=120 loss=0.9\nthroughput=130 loss=0.5\n"
+ * const live = Rules.layer({ rules: [{ _tag: "KeyValue", name: "throughput" }, { _tag: "KeyValue", name: "loss" }] })
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(live.pipe(Layer.provideMerge(Simulated.layer(() => ({ stdout }))))))
+ * )
+ * ```
+ */
+export class Evidence extends Context.Service<Evidence, {
+  collect(job: JobHandle, status: TerminalStatus): Effect.Effect<EvidenceRecord, EvidenceError | MetricsMissing>
+}>()("@espalier/platform/Evidence") {}

@@ -1,0 +1,238 @@
+/**
+ * Running jobs somewhere that is not this process, and finding them again.
+ *
+ * A job is a command (an argument array, never a shell line) in a directory. It belongs to whoever
+ * runs it (an operating system, a cluster), not to the engine that launched it: the engine may die and
+ * come back, and finds the job by the key that it launched it under.
+ *
+ * What every layer promises, and `ExecutionSuite` in `@espalier/platform/testing` checks:
+ *
+ * 1. A key is launched once, however many engines ask for it, at whatever moment one of them dies.
+ * 2. A terminal status is true and final: a job that ended while no engine lived has its true exit code. (Only `Lost`
+ *    can still change: to `Cancelled`, when somebody cancels what is left of such a job.)
+ * 3. When nobody can know how a job ended, its status is `Lost`, with the reason. Nothing is guessed.
+ * 4. Waiting for a job, or ceasing to wait, does not touch the job. Only `cancel` and the job's own
+ *    time-out end it.
+ *
+ * Layers: `execution/LocalProcess.ts` (processes of this machine), `execution/Simulated.ts` (scripted
+ * jobs under the test clock: no file, no process).
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+
+/** What to run. */
+export interface JobRequest {
+  /** The idempotency key: a second launch under it returns the first job, whatever else is asked for. */
+  readonly key: string
+  /** The program and its arguments. No shell reads them. */
+  readonly argv: readonly [string, ...ReadonlyArray<string>]
+  /** The working directory of the job. It has to exist. */
+  readonly directory: string
+  /** Added to the environment that the engine has. `ESPALIER_JOB_DIR` is set for every job. */
+  readonly environment: Readonly<Record<string, string>>
+  /** How long the job may run, in milliseconds. Holds without an engine too. Absent: no limit. */
+  readonly timeoutMillis?: number
+}
+
+/** A launched job, as plain data: it can be recorded and read back by another process. */
+export const JobHandle = Schema.Struct({
+  id: Schema.NonEmptyString,
+  key: Schema.NonEmptyString,
+  /** Where the job's own files lie: logs, exit record. Not its working directory. */
+  directory: Schema.String,
+  argv: Schema.NonEmptyArray(Schema.String),
+  /** The machine, or the scheduler, that the job was given to. */
+  host: Schema.String,
+  /** In milliseconds since the epoch. */
+  launchedAt: Schema.Finite
+})
+export type JobHandle = typeof JobHandle.Type
+
+/**
+ * Where a job stands.
+ *
+ * - `Pending`: launched, not started yet.
+ * - `Running`: since `startedAt`.
+ * - `Exited`: it ended and said how. `exitCode` is null when a signal ended it, `signal` is null when it
+ *   exited. Both are null only with `startError`: the command could not be started at all. `timedOut` is
+ *   set when the job's own time-out ended it (whatever code it then left with), `outOfMemory` when the
+ *   system killed it for want of memory.
+ * - `Lost`: nobody can know how it ended. `reason` says what is known.
+ * - `Cancelled`: `cancel` ended it. The times are null where it never started, or where nobody recorded them.
+ *
+ * Times are in milliseconds since the epoch. The last three are terminal.
+ */
+export const JobStatus = Schema.TaggedUnion({
+  Pending: {},
+  Running: { startedAt: Schema.Finite },
+  Exited: {
+    exitCode: Schema.NullOr(Schema.Int),
+    signal: Schema.NullOr(Schema.String),
+    startedAt: Schema.Finite,
+    endedAt: Schema.Finite,
+    timedOut: Schema.optionalKey(Schema.Boolean),
+    outOfMemory: Schema.optionalKey(Schema.Boolean),
+    startError: Schema.optionalKey(Schema.String)
+  },
+  Lost: { reason: Schema.String },
+  Cancelled: { startedAt: Schema.NullOr(Schema.Finite), endedAt: Schema.NullOr(Schema.Finite) }
+})
+export type JobStatus = typeof JobStatus.Type
+
+/** A status that does not change any more. */
+export const TerminalStatus = Schema.Union([JobStatus.cases.Exited, JobStatus.cases.Lost, JobStatus.cases.Cancelled])
+export type TerminalStatus = typeof TerminalStatus.Type
+
+/** Whether this status is final. */
+export const isTerminal: (status: JobStatus) => status is TerminalStatus = JobStatus.isAnyOf([
+  "Exited",
+  "Lost",
+  "Cancelled"
+])
+
+/** Whether the job ended by itself, in time, with exit code 0. */
+export const hasSucceeded = (status: JobStatus): boolean =>
+  status._tag === "Exited" && status.exitCode === 0 && status.timedOut !== true
+
+/** The status in one line for a person: "exited with code 3", "ended by SIGSEGV", "lost: ...". */
+export const describe = (status: JobStatus): string => {
+  switch (status._tag) {
+    case "Pending":
+      return "waiting to start"
+    case "Running":
+      return `running since ${new Date(status.startedAt).toISOString()}`
+    case "Exited": {
+      if (status.startError !== undefined) return `could not be started: ${status.startError}`
+      const end = status.signal === null ? `exited with code ${status.exitCode}` : `ended by ${status.signal}`
+      if (status.outOfMemory === true) return `${end}: the system killed it for want of memory`
+      return status.timedOut === true ? `${end} when its time-out ran out` : end
+    }
+    case "Lost":
+      return `lost: ${status.reason}`
+    case "Cancelled":
+      return "cancelled"
+  }
+}
+
+/** The last thing that a job said. */
+export interface JobProgress {
+  /** The last line that is not blank, at most 4 KiB of it, of whichever output grew last. */
+  readonly line: string
+  /** When output last grew, in milliseconds since the epoch. */
+  readonly at: number
+}
+
+/** One sample of a job's whole process tree. */
+export const UsageSample = Schema.Struct({
+  /** Since the start of the job, in milliseconds. */
+  atMillis: Schema.Finite,
+  /** CPU seconds used so far, user and system together. */
+  cpuSeconds: Schema.Finite,
+  /** Resident memory in bytes. Pages that processes share are counted once for each. */
+  memoryBytes: Schema.Finite,
+  processes: Schema.Int
+})
+export type UsageSample = typeof UsageSample.Type
+
+/** What a job used of the machine: its whole process tree, so far or in the end. */
+export const JobUsage = Schema.Struct({
+  cpuSecondsUser: Schema.Finite,
+  cpuSecondsSystem: Schema.Finite,
+  /** The highest resident memory seen; null when the job ended before anything was seen. */
+  peakMemoryBytes: Schema.NullOr(Schema.Finite),
+  /** How many times the tree was looked at. */
+  samples: Schema.Int,
+  /** A bounded series over the job's life: neighbours are merged (latest CPU, highest memory) as it grows. */
+  series: Schema.Array(UsageSample)
+})
+export type JobUsage = typeof JobUsage.Type
+
+/**
+ * The job was not launched. `reason` says what to do about it:
+ *
+ * - `InvalidRequest`: the request itself cannot be run (an empty program, a zero byte, a bad time-out). Nothing was recorded.
+ * - `DirectoryMissing`: the working directory is not there. Nothing was recorded: the same key may be launched later.
+ * - `ProgramNotStarted`: the system refused the program (`code`: ENOENT, EACCES, ...). This is recorded
+ *   under the key: launching it again gives the same answer, so that a crash in between changes nothing.
+ *   Launch under a new key after mending it.
+ * - `Infrastructure`: the launcher itself failed (a full disk, no more processes). The same key may be launched again.
+ */
+export class LaunchFailed extends Schema.TaggedError<LaunchFailed>()("LaunchFailed", {
+  key: Schema.String,
+  program: Schema.String,
+  reason: Schema.Literals(["InvalidRequest", "DirectoryMissing", "ProgramNotStarted", "Infrastructure"]),
+  code: Schema.NullOr(Schema.String),
+  cause: Schema.optionalKey(Schema.Defect()),
+  message: Schema.String
+}) {}
+
+/** No job of this id is known here. */
+export class JobNotFound extends Schema.TaggedError<JobNotFound>()("JobNotFound", {
+  id: Schema.String,
+  message: Schema.String
+}) {}
+
+/** What runs the jobs could not be asked, or could not do it: a disk, a permission, a damaged record. */
+export class ExecutionError extends Schema.TaggedError<ExecutionError>()("ExecutionError", {
+  operation: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect()),
+  message: Schema.String
+}) {}
+
+/** The outputs of a job: what it printed, and what it wrote to `$ESPALIER_JOB_DIR/metrics.jsonl`. */
+export type LogStream = "stdout" | "stderr" | "metrics"
+
+/**
+ * The jobs of one place.
+ *
+ * - `launch` starts the job, once per key, and returns when it has started (or been queued, where there is a queue).
+ * - `find` returns the job of a key, if one was ever launched; this is how an engine finds after a crash
+ *   what it had launched just before.
+ * - `status` never waits. `await` returns the terminal status; interrupting it leaves the job alone.
+ * - `progress` is the last line of output and when output last grew; none when nothing was printed.
+ * - `logs` gives the bytes of an output from byte `from` (default 0), follows while the job lives, and
+ *   ends when the job has ended and all is read.
+ * - `usage` is what the job used of the machine; none where nobody measures it.
+ * - `cancel` asks the whole process tree to end (TERM), ends what is left after `grace` (KILL), and returns
+ *   when nothing of it runs. The status is then `Cancelled`, unless the job had ended by itself before.
+ *   Cancelling what has ended does nothing.
+ *
+ * @example
+ * ```ts
+ * import { Execution, hasSucceeded } from "@espalier/platform/Execution"
+ * import * as Simulated from "@espalier/platform/execution/Simulated"
+ * import { Effect } from "effect"
+ * import assert from "node:assert"
+ *
+ * const program = Effect.gen(function*() {
+ *   const execution = yield* Execution
+ *   const request = { key: "fit-1", argv: ["fit", "--quick"] as const, directory: "/data", environment: {} }
+ *   const job = yield* execution.launch(request)
+ *   const again = yield* execution.launch(request)
+ *   assert.strictEqual(again.id, job.id)
+ *   assert.ok(hasSucceeded(yield* execution.await(job.id)))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Simulated.layer(() => ({ durationMillis: 5, exitCode: 0 })))))
+ * ```
+ */
+export class Execution extends Context.Service<Execution, {
+  launch(request: JobRequest): Effect.Effect<JobHandle, LaunchFailed>
+  find(key: string): Effect.Effect<Option.Option<JobHandle>, ExecutionError>
+  status(id: string): Effect.Effect<JobStatus, ExecutionError | JobNotFound>
+  await(id: string): Effect.Effect<TerminalStatus, ExecutionError | JobNotFound>
+  progress(id: string): Effect.Effect<Option.Option<JobProgress>, ExecutionError | JobNotFound>
+  logs(
+    id: string,
+    options: { readonly stream: LogStream; readonly from?: number }
+  ): Stream.Stream<Uint8Array, ExecutionError | JobNotFound>
+  usage(id: string): Effect.Effect<Option.Option<JobUsage>, ExecutionError | JobNotFound>
+  cancel(
+    id: string,
+    options?: { readonly grace?: Duration.Input }
+  ): Effect.Effect<void, ExecutionError | JobNotFound>
+}>()("@espalier/platform/Execution") {}

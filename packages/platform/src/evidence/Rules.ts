@@ -1,0 +1,77 @@
+/**
+ * Evidence by rules over the logs of whatever runs the jobs: it works on every layer of `Execution`.
+ *
+ * Logs are read as streams: a log of many gigabytes costs time, not memory.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { Evidence, EvidenceError, type InvalidMetricRule, type MetricRule } from "../Evidence.ts"
+import { Execution, type ExecutionError, type JobNotFound } from "../Execution.ts"
+import { collect, type Limits } from "./Collect.ts"
+import { compile } from "./MetricScan.ts"
+
+/** The rules, and how much of a job's output is kept. */
+export interface Options extends Limits {
+  readonly rules: ReadonlyArray<MetricRule>
+}
+
+/**
+ * Evidence by these rules. The layer fails when a rule cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { Evidence } from "@espalier/platform/Evidence"
+ * import * as Rules from "@espalier/platform/evidence/Rules"
+ * import { Execution } from "@espalier/platform/Execution"
+ * import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
+ * import { Effect, Layer } from "effect"
+ * import assert from "node:assert"
+ * import { mkdtemp, rm } from "node:fs/promises"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const directory = await mkdtemp(join(tmpdir(), "evidence-"))
+ * const source = "for (const ms of [9, 4, 5]) console.log(JSON.stringify({ step: { ms } }))"
+ * const program = Effect.gen(function*() {
+ *   const execution = yield* Execution
+ *   const evidence = yield* Evidence
+ *   const argv = [process.execPath, "-e", source] as const
+ *   const job = yield* execution.launch({ key: "measure", argv, directory, environment: {} })
+ *   const { metrics } = yield* evidence.collect(job, yield* execution.await(job.id))
+ *   assert.deepStrictEqual(metrics, { "step-time": [5] })
+ * })
+ *
+ * const live = Rules.layer({ rules: [{ _tag: "JsonLines", name: "step-time", field: "step.ms", take: "median" }] })
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(live.pipe(Layer.provideMerge(LocalProcess.layer({ directory })))))
+ * )
+ * await rm(directory, { recursive: true })
+ * ```
+ */
+export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule, Execution> =>
+  Layer.effect(
+    Evidence,
+    Effect.gen(function*() {
+      const rules = yield* Effect.fromResult(compile(options.rules))
+      const execution = yield* Execution
+      return Evidence.of({
+        collect: Effect.fn("Evidence.collect")(function*(job, status) {
+          const cannot = (what: string) => (cause: ExecutionError | JobNotFound): EvidenceError =>
+            new EvidenceError({
+              operation: "collect",
+              cause,
+              message: `The ${what} of the job ${job.key} cannot be read: ${cause.message}`
+            })
+          const usage = yield* Effect.mapError(execution.usage(job.id), cannot("usage"))
+          return yield* collect(job, status, {
+            rules,
+            limits: options,
+            usage: Option.getOrUndefined(usage),
+            output: (stream) => Stream.mapError(execution.logs(job.id, { stream }), cannot("output"))
+          })
+        })
+      })
+    })
+  )

@@ -1,0 +1,339 @@
+/**
+ * Jobs as processes of this machine that outlive the engine.
+ *
+ * For each job a small wrapper process is started in a session of its own. The wrapper, not the engine,
+ * claims the key, runs the command, applies the time-out, and records how the job ended; all that the
+ * engine knows it reads from the files in the job's directory. So an engine that was killed knows as much
+ * after its restart as one that lived on, and two engines on one directory do not get in each other's way.
+ * `internal/processWrapper.ts` tells the protocol, and why a launch happens once.
+ *
+ * ```
+ * <directory>/<id>/   command.json claim start.json exit.json cancel.json   each written once
+ *                     system.json                                           CPU and memory, renewed
+ *                     stdout.log stderr.log metrics.jsonl                   written by the job
+ *                     contenders.log wrapper.log                            for whoever investigates
+ * ```
+ *
+ * Consequences to know:
+ *
+ * - A job ends with its first process: what that leaves running is ended too (TERM, KILL after 2 s at
+ *   most), before the job counts as ended. So no two jobs disturb each other's measurements by left-overs.
+ * - When the wrapper itself is killed, the job's exit code is lost, and `status` says `Lost`. If the job's
+ *   processes live on, it says so; they are left alone until somebody cancels the job.
+ * - On a directory shared by several machines or containers, a job of another one is followed by its files;
+ *   it is `Lost` after two minutes without a sign of life, and it can be cancelled from anywhere.
+ * - A service manager that kills the engine's control group on stop (systemd: `KillMode=control-group`)
+ *   kills the jobs too. Set `KillMode=process` to let them live.
+ * - Linux is what this is made for and tested on. On other POSIX systems usage is not measured, processes that
+ *   leave the job's group are not found, and a reused process id can hide the death of a wrapper. Windows
+ *   has no process groups: not supported.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { mkdir, stat } from "node:fs/promises"
+import { resolve } from "node:path"
+import {
+  Execution,
+  ExecutionError,
+  isTerminal,
+  type JobRequest,
+  LaunchFailed,
+  type LogStream,
+  type TerminalStatus
+} from "../Execution.ts"
+import { createOnce, files, jobId } from "../internal/processFiles.ts"
+import { spawnWrapper, type Wrapper } from "../internal/processLaunch.ts"
+import { lastLine, readFrom } from "../internal/processLog.ts"
+import type { Cancel, Command } from "../internal/processRecords.ts"
+import { decideStatus, isVisible } from "../internal/processStatus.ts"
+import { makeStore, rootOf } from "../internal/processStore.ts"
+import { thisMachine } from "../internal/processTable.ts"
+import { endTree, send } from "../internal/processTree.ts"
+import { watchFiles } from "../internal/processWatch.ts"
+
+/** Where jobs lie, and how they are ended. */
+export interface Options {
+  /** The directory of all jobs; each gets a directory of its own in it. Made when the first job is launched. */
+  readonly directory: string
+  /** Between TERM and KILL: at a time-out, and at a cancel that does not say otherwise. Default: 5 seconds. */
+  readonly grace?: Duration.Input
+}
+
+/** How long a change may go unseen where the system does not notify of changes. */
+const slowLook = "1 second"
+
+const logFiles: Record<LogStream, string> = { stdout: files.stdout, stderr: files.stderr, metrics: files.metrics }
+
+/** Why this request cannot be run by anybody; undefined when it can. */
+const invalid = (request: JobRequest): string | undefined => {
+  if (request.key === "") return "its key is empty"
+  if (request.argv[0] === undefined || request.argv[0] === "") return "it names no program: argv[0] is empty"
+  if (request.argv.some((one) => one.includes("\0"))) {
+    return "an argument holds a zero byte, which no program can be given"
+  }
+  for (const [name, value] of Object.entries(request.environment)) {
+    if (name === "" || /[=\0]/.test(name)) {
+      return `${JSON.stringify(name)} cannot be the name of an environment variable`
+    }
+    if (value.includes("\0")) return `the environment variable ${name} holds a zero byte`
+  }
+  const timeout = request.timeoutMillis
+  if (timeout !== undefined && !(Number.isFinite(timeout) && timeout > 0)) {
+    return `its time-out is ${timeout}: it has to be a positive number of milliseconds, or absent`
+  }
+  return undefined
+}
+
+/** The service, for a directory. Use `layer` unless you build layers of your own. */
+export const make = (options: Options): Execution["Service"] => {
+  const directory = resolve(options.directory)
+  const defaultGrace = Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "5 seconds"))
+  const store = makeStore(directory)
+
+  const launch = Effect.fn("LocalProcess.launch")(function*(request: JobRequest) {
+    const program = request.argv[0] ?? ""
+    const fail = (
+      reason: LaunchFailed["reason"],
+      problem: string,
+      more: { readonly code?: string; readonly cause?: unknown } = {}
+    ) =>
+      new LaunchFailed({
+        key: request.key,
+        program,
+        reason,
+        code: more.code ?? null,
+        ...("cause" in more ? { cause: more.cause } : {}),
+        message: `The job ${JSON.stringify(request.key)} was not launched: ${problem}.`
+      })
+    const infrastructure = (cause: unknown) =>
+      fail("Infrastructure", `its directory ${store.directoryOf(id)} cannot be used: ${cause}`, { cause })
+
+    const problem = invalid(request)
+    if (problem !== undefined) return yield* fail("InvalidRequest", problem)
+    const id = jobId(request.key)
+    const jobDirectory = store.directoryOf(id)
+
+    const prepare = Effect.gen(function*() {
+      const workingDirectory = resolve(request.directory)
+      const isThere = yield* Effect.promise(() => stat(workingDirectory).then((it) => it.isDirectory(), () => false))
+      if (!isThere) {
+        return yield* fail("DirectoryMissing", `its working directory ${workingDirectory} is not there`, {
+          code: "ENOENT"
+        })
+      }
+      const command: Command = {
+        version: 1,
+        id,
+        key: request.key,
+        argv: request.argv,
+        directory: workingDirectory,
+        environment: request.environment,
+        timeoutMillis: request.timeoutMillis ?? null,
+        graceMillis: defaultGrace,
+        requestedAt: yield* Clock.currentTimeMillis
+      }
+      return yield* Effect.tryPromise({
+        try: async () => {
+          await mkdir(jobDirectory, { recursive: true })
+          await createOnce(jobDirectory, files.command, JSON.stringify(command))
+          return await spawnWrapper(jobDirectory)
+        },
+        catch: infrastructure
+      })
+    })
+
+    const launched = Effect.gen(function*() {
+      let wrapper: Wrapper | undefined
+      if ((yield* store.handle("launch", id)) === undefined) wrapper = yield* prepare
+      const change = yield* watchFiles(jobDirectory, [files.claim, files.start, files.exit], slowLook)
+      while (true) {
+        // Before the look: what a wrapper that is over has written is then seen.
+        const over = wrapper?.ended()
+        const { claim, exit, owner, start } = yield* store.facts("launch", id)
+        if (exit !== undefined && exit.startError !== null) {
+          return yield* fail("ProgramNotStarted", exit.startError.message, { code: exit.startError.code })
+        }
+        const settled = exit !== undefined || start !== undefined || owner._tag === "Dead"
+        const handle = settled ? yield* store.handle("launch", id) : undefined
+        if (handle !== undefined) return handle
+        if (claim === undefined && over !== undefined) {
+          const said = yield* lastLine([`${jobDirectory}/${files.wrapper}`])
+          return yield* fail(
+            "Infrastructure",
+            `its wrapper process did not come up: ${over}` +
+              (said === undefined ? "" : `, and said ${JSON.stringify(said.line)} (${jobDirectory}/${files.wrapper})`)
+          )
+        }
+        yield* wrapper === undefined || over !== undefined ? change : Effect.raceFirst(change, wrapper.end)
+      }
+    })
+    return yield* launched.pipe(
+      Effect.scoped,
+      Effect.catchTag(["ExecutionError", "JobNotFound"], (cause) => Effect.fail(infrastructure(cause)))
+    )
+  })
+
+  const find = Effect.fn("LocalProcess.find")(function*(key: string) {
+    return Option.fromUndefinedOr(yield* store.handle("find", jobId(key)))
+  })
+
+  const status = Effect.fnUntraced(function*(id: string) {
+    return decideStatus(yield* store.facts("status", id))
+  })
+
+  const awaitEnd = Effect.fn("LocalProcess.await")(function*(id: string) {
+    const now = yield* status(id)
+    if (isTerminal(now)) return now
+    const change = yield* watchFiles(store.directoryOf(id), [files.exit, files.cancel], slowLook)
+    while (true) {
+      const now = yield* status(id)
+      if (isTerminal(now)) return now as TerminalStatus
+      yield* change
+    }
+  }, Effect.scoped)
+
+  const progress = Effect.fn("LocalProcess.progress")(function*(id: string) {
+    yield* store.facts("progress", id)
+    const outputs = Object.values(logFiles).map((name) => `${store.directoryOf(id)}/${name}`)
+    return Option.fromUndefinedOr(yield* lastLine(outputs))
+  })
+
+  const usage = Effect.fn("LocalProcess.usage")(function*(id: string) {
+    yield* store.facts("usage", id)
+    return Option.fromNullishOr((yield* store.read("usage", id, files.system))?.usage)
+  })
+
+  const logs: Execution["Service"]["logs"] = (id, { from, stream }) =>
+    Stream.unwrap(Effect.gen(function*() {
+      yield* store.facts("logs", id)
+      const path = `${store.directoryOf(id)}/${logFiles[stream]}`
+      const change = yield* watchFiles(store.directoryOf(id), [logFiles[stream], files.exit], slowLook)
+      const follow = Effect.fnUntraced(function*(state: { readonly offset: number; readonly complete: boolean }) {
+        let { complete } = state
+        while (true) {
+          const chunk = yield* readFrom(path, state.offset)
+          if (chunk.length > 0) {
+            return [[chunk], Option.some({ offset: state.offset + chunk.length, complete })] as const
+          }
+          if (complete) return [[], Option.none()] as const
+          // What was written before the end is read once more after the end is known.
+          complete = isTerminal(yield* status(id))
+          if (!complete) {
+            yield* change
+            // Many small writes become one chunk, and a chatty job does not keep the engine busy.
+            yield* Effect.sleep("20 millis")
+          }
+        }
+      })
+      return Stream.paginate({ offset: Math.max(0, from ?? 0), complete: false }, follow)
+    }))
+
+  const cancel = Effect.fn("LocalProcess.cancel")(function*(
+    id: string,
+    options?: { readonly grace?: Duration.Input }
+  ) {
+    const graceMillis = options?.grace === undefined
+      ? defaultGrace
+      : Duration.toMillis(Duration.fromInputUnsafe(options.grace))
+    const attempt = <A>(what: string, run: (signal: AbortSignal) => Promise<A>) =>
+      Effect.tryPromise({
+        try: run,
+        catch: (cause) =>
+          new ExecutionError({
+            operation: "cancel",
+            cause,
+            message: `The job ${id} cannot be cancelled: ${what}: ${cause}.`
+          })
+      })
+    const jobDirectory = store.directoryOf(id)
+    const before = yield* store.facts("cancel", id)
+    if (isTerminal(decideStatus(before)) && before.survivors.length === 0) return
+
+    const begun = yield* Clock.currentTimeMillis
+    const here = thisMachine()
+    const marker: Cancel = { version: 1, requestedAt: begun, graceMillis, host: here.host, pid: process.pid }
+    yield* attempt(
+      "its cancel record cannot be written",
+      () => createOnce(jobDirectory, files.cancel, JSON.stringify(marker))
+    )
+    const change = yield* watchFiles(jobDirectory, [files.exit], "250 millis")
+    let told = false
+    while (true) {
+      const { claim, owner, start, survivors, ...facts } = yield* store.facts("cancel", id)
+      if (claim === undefined || facts.exit !== undefined) return
+      if (owner._tag === "Dead" && survivors.length === 0) return
+      const root = rootOf(claim, start)
+      const late = (yield* Clock.currentTimeMillis) - begun - graceMillis
+      if (!isVisible(claim, here)) {
+        // Its wrapper looks for the cancel record four times a second.
+        if (late > 30_000) {
+          return yield* new ExecutionError({
+            operation: "cancel",
+            message: `The job ${id} runs on ${claim.host}, which has not obeyed the cancel for ${
+              Math.round(late / 1000)
+            } s. Its processes cannot be seen from ${here.host}: end them there.`
+          })
+        }
+      } else if (owner._tag === "Alive" && !told) {
+        told = true
+        yield* attempt(
+          `its wrapper (process ${claim.pid}) may not be signalled`,
+          async () => send(claim.pid, "SIGTERM")
+        )
+      } else if (owner._tag === "Dead" || late > 1500) {
+        // The wrapper is dead, or does not do its part (stopped, or told of a longer grace by an earlier cancel).
+        const left = Math.max(0, -late)
+        const gone = yield* attempt("its processes may not be signalled", (signal) => endTree(root, left, signal))
+        if (!gone) {
+          return yield* new ExecutionError({
+            operation: "cancel",
+            message: `Processes of the job ${id} do not end though they were killed (${survivors.join(", ")}): ` +
+              `the kernel holds them, mostly for a disk that does not answer. Cancel again when it does.`
+          })
+        }
+        if (late > 3000) yield* attempt("its wrapper may not be killed", async () => send(claim.pid, "SIGKILL"))
+      }
+      yield* change
+    }
+  }, Effect.scoped)
+
+  return { launch, find, status, await: awaitEnd, progress, logs, usage, cancel }
+}
+
+/**
+ * Jobs as processes of this machine. Making the layer touches nothing: the directory is made at the first launch.
+ *
+ * @example
+ * ```ts
+ * import { Execution } from "@espalier/platform/Execution"
+ * import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
+ * import { Effect, Stream } from "effect"
+ * import assert from "node:assert"
+ * import { mkdtemp, rm } from "node:fs/promises"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const directory = await mkdtemp(join(tmpdir(), "jobs-"))
+ * const program = Effect.gen(function*() {
+ *   const execution = yield* Execution
+ *   const job = yield* execution.launch({
+ *     key: "greeting-1",
+ *     argv: [process.execPath, "-e", "console.log('hello'); process.exitCode = 3"],
+ *     directory,
+ *     environment: {}
+ *   })
+ *   const status = yield* execution.await(job.id)
+ *   assert.strictEqual(status._tag === "Exited" && status.exitCode, 3)
+ *   const output = yield* execution.logs(job.id, { stream: "stdout" }).pipe(Stream.decodeText(), Stream.mkString)
+ *   assert.strictEqual(output, "hello\n")
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(LocalProcess.layer({ directory }))))
+ * await rm(directory, { recursive: true })
+ * ```
+ */
+export const layer = (options: Options): Layer.Layer<Execution> => Layer.sync(Execution, () => make(options))

@@ -1,0 +1,96 @@
+/**
+ * Finds the JSON in what an agent wrote, and decodes it. Agents wrap their answers in prose and code
+ * fences however they are asked not to.
+ *
+ * In this order: the whole text; the last fenced block that is JSON; else the objects and arrays in the prose, the last one
+ * that decodes. Only for the last does decoding choose, because prose has brackets of its own ("see
+ * [1]"); a fenced block is meant, so that its mistakes are reported and not passed over for an example further up.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+
+/** The decoded answer, or what is wrong with the text, told so that its writer can mend it. */
+export const findAnswer = <A>(
+  text: string,
+  schema: Schema.Decoder<A>
+): Effect.Effect<Result.Result<A, string>> => {
+  const decode = Schema.decodeUnknownEffect(schema, { errors: "all" })
+  return Effect.gen(function*() {
+    const candidates = candidatesIn(text)
+    let issue: string | undefined
+    for (const candidate of candidates) {
+      const decoded = yield* Effect.result(decode(candidate))
+      if (Result.isSuccess(decoded)) return Result.succeed(decoded.success)
+      issue ??= `The JSON does not have the asked for form: ${decoded.failure.message}`
+    }
+    return Result.fail(issue ?? `It holds no JSON object or array${syntaxHint(text)}`)
+  })
+}
+
+const parse = (text: string): Result.Result<unknown, string> =>
+  Result.try({
+    try: (): unknown => JSON.parse(text),
+    catch: (error) => (error as Error).message
+  })
+
+const parsed = (texts: ReadonlyArray<string>): ReadonlyArray<unknown> =>
+  texts.map(parse).filter(Result.isSuccess).map((result) => result.success)
+
+/** JSON values that may be meant, likeliest first. */
+const candidatesIn = (text: string): ReadonlyArray<unknown> => {
+  const whole = parsed([text.trim()])
+  if (whole.length > 0) return whole
+  const fenced = parsed(fencedBlocks(text)).slice(-1)
+  if (fenced.length > 0) return fenced
+  return parsed(bracketed(text)).toReversed()
+}
+
+const fencedBlocks = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/^[ \t]*```[^\n`]*\n([\s\S]*?)^[ \t]*```[ \t]*$/gm)].map((match) => match[1]!.trim())
+
+/** Why the likeliest place does not parse: the last fenced block, or else all from the first brace to the last. */
+const syntaxHint = (text: string): string => {
+  const attempt = fencedBlocks(text).at(-1) ?? /\{[\s\S]*\}/.exec(text)?.[0]
+  const result = attempt === undefined ? undefined : parse(attempt)
+  return result === undefined || Result.isSuccess(result) ? "" : ` that parses: ${result.failure}`
+}
+
+// A text of nothing but opening brackets would be scanned once for each of them.
+const scanLimit = 4_000_000
+
+/** The outermost balanced {...} and [...] of a text, in order. Brackets inside of JSON strings do not count. */
+const bracketed = (text: string): ReadonlyArray<string> => {
+  const spans: Array<string> = []
+  let scanned = 0
+  for (let start = 0; start < text.length && scanned < scanLimit; start++) {
+    if (text[start] !== "{" && text[start] !== "[") continue
+    const end = closing(text, start)
+    scanned += (end ?? text.length) - start
+    if (end === undefined) continue
+    const span = text.slice(start, end + 1)
+    // Brackets of prose balance too. What is not JSON may still have JSON inside.
+    if (Result.isFailure(parse(span))) continue
+    spans.push(span)
+    start = end
+  }
+  return spans
+}
+
+const closing = (text: string, start: number): number | undefined => {
+  let depth = 0
+  let inString = false
+  for (let index = start; index < text.length; index++) {
+    const character = text[index]
+    if (inString) {
+      if (character === "\\") index++
+      else if (character === "\"") inString = false
+    } else if (character === "\"") inString = true
+    else if (character === "{" || character === "[") depth++
+    else if (character === "}" || character === "]") {
+      depth--
+      if (depth === 0) return index
+    }
+  }
+  return undefined
+}

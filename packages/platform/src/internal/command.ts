@@ -1,0 +1,142 @@
+/**
+ * Runs one short command from an argument vector and collects what it prints. There is no shell, so
+ * no text can become a command.
+ *
+ * The command leads a process group of its own. Interruption ends the whole group: first SIGTERM, so
+ * that it can remove its lock files, then SIGKILL. The effect does not return before the
+ * process is gone. For work that must also die when this process is killed, see `commandSupervised`.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+
+/** The command could not be started: no such program, no permission, no such directory. */
+export class CommandNotStarted extends Data.TaggedError("CommandNotStarted")<{
+  readonly detail: string
+  /** Error code of the system, such as ENOENT. */
+  readonly code: string | undefined
+  /** True where the working directory is what is missing, which the system reports as a missing program. */
+  readonly directoryMissing: boolean
+}> {}
+
+/** The command printed more than it may; it was ended. */
+export class CommandTooLoud extends Data.TaggedError("CommandTooLoud")<{ readonly limitBytes: number }> {}
+
+/** How a command ended, and what it printed. */
+export interface Finished {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  /** The last 16 KiB. */
+  readonly stderr: string
+}
+
+export interface CommandOptions {
+  readonly argv: readonly [string, ...ReadonlyArray<string>]
+  readonly directory: string
+  readonly environment: NodeJS.ProcessEnv
+  readonly stdin?: string | undefined
+  /** Most bytes of standard output that are kept; more is an error. Default 128 MiB. */
+  readonly outputLimitBytes?: number | undefined
+  /** Between SIGTERM and SIGKILL. Default 5000. */
+  readonly graceMillis?: number | undefined
+}
+
+const stderrKeptBytes = 16 * 1024
+
+/** Sends a signal to a process group; a group that is gone already is no error. */
+export const signalGroup = (leader: number, signal: NodeJS.Signals | 0): boolean => {
+  try {
+    process.kill(-leader, signal)
+    return true
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    // macOS answers EPERM for a group of which only zombies are left.
+    if (code === "ESRCH" || code === "EPERM") return false
+    throw error
+  }
+}
+
+const endGroup = (child: ChildProcess, graceMillis: number): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    if (child.pid === undefined) return resume(Effect.void)
+    const leader = child.pid
+    const kill = setTimeout(() => signalGroup(leader, "SIGKILL"), graceMillis)
+    child.once("close", () => {
+      clearTimeout(kill)
+      resume(Effect.void)
+    })
+    signalGroup(leader, "SIGTERM")
+  })
+
+/** Runs the command to its end. An exit code other than 0 is a result here, not an error. */
+export const runCommand = (options: CommandOptions): Effect.Effect<Finished, CommandNotStarted | CommandTooLoud> =>
+  Effect.callback((resume) => {
+    const [file, ...args] = options.argv
+    const graceMillis = options.graceMillis ?? 5000
+    const limitBytes = options.outputLimitBytes ?? 128 * 1024 * 1024
+    let child: ChildProcess
+    try {
+      child = spawn(file, args, {
+        cwd: options.directory,
+        env: options.environment,
+        stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+        detached: true,
+        windowsHide: true
+      })
+    } catch (error) {
+      // An argument with a NUL byte, or an environment that is too large, throws instead of emitting.
+      return resume(Effect.fail(notStarted(error as NodeJS.ErrnoException, options.directory)))
+    }
+    const stdout: Array<Buffer> = []
+    let stdoutBytes = 0
+    let stderr: Buffer = Buffer.alloc(0)
+    let closed = false
+    let tooLoud = false
+    child.on("error", (error) => {
+      // Without a process id nothing ran; with one, this is a failed signal, and "close" still follows.
+      if (child.pid !== undefined) return
+      closed = true
+      resume(Effect.fail(notStarted(error, options.directory)))
+    })
+    child.stdout?.on("data", (chunk: Buffer) => {
+      stdoutBytes += chunk.length
+      if (stdoutBytes <= limitBytes) {
+        stdout.push(chunk)
+      } else if (!tooLoud && child.pid !== undefined) {
+        tooLoud = true
+        signalGroup(child.pid, "SIGKILL")
+      }
+    })
+    child.stderr?.on("data", (chunk: Buffer) => {
+      stderr = Buffer.concat([stderr, chunk]).subarray(-stderrKeptBytes)
+    })
+    child.on("close", (exitCode, signal) => {
+      if (closed) return
+      closed = true
+      resume(
+        tooLoud
+          ? Effect.fail(new CommandTooLoud({ limitBytes }))
+          : Effect.succeed({
+            exitCode,
+            signal,
+            stdout: Buffer.concat(stdout).toString("utf8"),
+            stderr: stderr.toString("utf8")
+          })
+      )
+    })
+    // A command that ends without reading its input breaks the pipe; its exit code tells the story.
+    child.stdin?.on("error", () => undefined)
+    child.stdin?.end(options.stdin)
+    return Effect.suspend(() => closed ? Effect.void : endGroup(child, graceMillis))
+  })
+
+const notStarted = (error: NodeJS.ErrnoException, directory: string): CommandNotStarted => {
+  const directoryMissing = error.code === "ENOENT" && !existsSync(directory)
+  return new CommandNotStarted({
+    detail: directoryMissing ? `the directory ${directory} does not exist` : error.message,
+    code: error.code,
+    directoryMissing
+  })
+}

@@ -1,0 +1,92 @@
+/**
+ * Which files of a tree may be read and changed, and how an edit is applied. Pure: `guardFiles` puts
+ * it to work on a disk, the memory workspace on a map.
+ */
+import * as Result from "effect/Result"
+import { type Edit, EditRejected, WorkspaceError } from "../Workspace.ts"
+
+const refused = (file: string, why: string): Result.Result<never, WorkspaceError> =>
+  Result.fail(WorkspaceError.of({ _tag: "PathRefused", file, why }))
+
+/**
+ * True for every spelling of `.git` that some file system takes for it: other case, trailing dots and
+ * spaces, the short name of Windows, invisible characters that macOS drops. Whoever may write there
+ * can make git run programs.
+ */
+const isMetadata = (segment: string): boolean => {
+  const bare = segment.replaceAll(/\p{Cf}/gu, "").replace(/[. ]+$/, "").toLowerCase()
+  return bare === ".git" || /^git~\d+$/.test(bare)
+}
+
+/** Splits a path below the tree into its segments, or says why it is refused. */
+export const segmentsOf = (file: string): Result.Result<ReadonlyArray<string>, WorkspaceError> => {
+  if (file === "") return refused(file, "it is empty. Name a file below the tree")
+  if (file.includes("\0")) return refused(file, "it contains a NUL character")
+  if (file.startsWith("/") || /^[A-Za-z]:[\\/]/.test(file) || file.startsWith("\\\\")) {
+    return refused(file, "it is absolute. Name the file by its path below the tree")
+  }
+  if (file.endsWith("/")) return refused(file, "it names a directory")
+  const parts = file.split(process.platform === "win32" ? /[\\/]/ : "/").filter((part) => part !== "" && part !== ".")
+  if (parts.length === 0) return refused(file, "it names the tree itself")
+  if (parts.includes("..")) return refused(file, "it contains \"..\". Name the file by its plain path below the tree")
+  if (parts.some(isMetadata)) return refused(file, "it leads into git's own data")
+  return Result.succeed(parts)
+}
+
+/** Checks a path against the prefixes that may be changed; `undefined` allows the whole tree. */
+export const checkEditable = (
+  file: string,
+  segments: ReadonlyArray<string>,
+  editable: ReadonlyArray<string> | undefined
+): Result.Result<void, WorkspaceError> => {
+  if (editable === undefined) return Result.succeed(undefined)
+  const path = segments.join("/")
+  const allowed = editable.some((prefix) => {
+    const bare = prefix.replace(/^(?:\.\/)+/, "").replace(/\/+$/, "")
+    return bare === "" || bare === "." || path === bare || path.startsWith(`${bare}/`)
+  })
+  if (allowed) return Result.succeed(undefined)
+  return refused(
+    file,
+    `${path === file ? "it" : `it leads to ${JSON.stringify(path)}, which`} lies outside of what may be changed ` +
+      `(${editable.length === 0 ? "nothing" : editable.join(", ")})`
+  )
+}
+
+/** How often `search` occurs, and where first. Overlapping occurrences count, for each is a place to edit. */
+const occurrences = (text: Buffer, search: Buffer): { readonly count: number; readonly first: number } => {
+  const first = text.indexOf(search)
+  let count = 0
+  for (let at = first; at !== -1; at = text.indexOf(search, at + 1)) count++
+  return { count, first }
+}
+
+/**
+ * Applies an edit to the content of its file; `undefined` means that there is no such file. Works on
+ * bytes, so that a file in any encoding keeps the bytes that the edit does not name.
+ */
+export const editContent = (edit: Edit, content: Buffer | undefined): Result.Result<Buffer, EditRejected> => {
+  const reject = (matches: number, why: string) => Result.fail(EditRejected.because(edit, matches, why))
+  if (content === undefined) return reject(0, "there is no such file. Correct the edit's `file`")
+  if (edit.search === "") return reject(0, "its search text is empty. Give it the text that is to be replaced")
+  const search = Buffer.from(edit.search, "utf8")
+  const { count, first } = occurrences(content, search)
+  if (count === 1) {
+    return Result.succeed(Buffer.concat([
+      content.subarray(0, first),
+      Buffer.from(edit.replace, "utf8"),
+      content.subarray(first + search.length)
+    ]))
+  }
+  if (count > 1) {
+    return reject(count, `its search text occurs ${count} times. Add surrounding lines to it until it occurs once`)
+  }
+  const otherLineEnds = edit.search.includes("\n") &&
+    content.includes(Buffer.from(edit.search.replaceAll(/\r?\n/g, "\r\n"), "utf8"))
+  return reject(
+    0,
+    otherLineEnds
+      ? "its search text does not occur, because the file ends its lines with CR LF. Write them so in `search`"
+      : "its search text does not occur. Another edit may have changed the place, or the base is not what it was written for"
+  )
+}

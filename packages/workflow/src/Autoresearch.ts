@@ -1,0 +1,207 @@
+/**
+ * The ready-made composition: from a working directory with an `espalier.toml` to a run of experiments on git worktrees,
+ * local processes and a journal on SQLite. Everything here can be composed otherwise: it is `Laboratory.layer` and
+ * layers.
+ */
+import { Journal, type Run } from "@espalier/engine"
+import * as JournalSqlite from "@espalier/engine/JournalSqlite"
+import * as CommandArtifacts from "@espalier/platform/artifacts/Command"
+import * as NoArtifacts from "@espalier/platform/artifacts/None"
+import type { Artifacts } from "@espalier/platform/Artifacts"
+import type { Evidence } from "@espalier/platform/Evidence"
+import * as Rules from "@espalier/platform/evidence/Rules"
+import type { Execution } from "@espalier/platform/Execution"
+import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
+import { Workspace } from "@espalier/platform/Workspace"
+import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
+import { Duration, Effect, Layer, Schema } from "effect"
+import { createHash } from "node:crypto"
+import * as Config from "./Config.ts"
+import * as Confirmation from "./Confirmation.ts"
+import { type Confirm, type Experiment, Laboratory, machinePool, type Plan, Setup } from "./Laboratory.ts"
+import * as Lifecycle from "./Lifecycle.ts"
+import * as Planning from "./Planning.ts"
+import * as SearchSpace from "./SearchSpace.ts"
+import * as SetupWork from "./Setup.ts"
+import { type Settings, Study } from "./Study.ts"
+import * as TreeView from "./TreeView.ts"
+import * as Workdir from "./Workdir.ts"
+
+/** The configuration has changed since the run began, in what its results depend on. */
+export class ConfigChanged extends Schema.TaggedError<ConfigChanged>()("ConfigChanged", {
+  workdir: Schema.String,
+  message: Schema.String
+}) {}
+
+/** There is nothing to resume. */
+export class NothingToResume extends Schema.TaggedError<NothingToResume>()("NothingToResume", {
+  workdir: Schema.String,
+  message: Schema.String
+}) {}
+
+/** A run of experiments. */
+export type ExperimentRun = Run.Run<typeof Setup | typeof Experiment | typeof Plan | typeof Confirm>
+
+/** What a run is made of, read from its working directory. */
+export interface Project {
+  readonly workdir: string
+  readonly config: Config.Config
+  readonly settings: Settings
+  /** Of all that results depend on; limits and planner may change between sessions. */
+  readonly fingerprint: string
+}
+
+/** The project of a configuration that was read already. */
+export const project = (workdir: string, raw: Config.Config): Effect.Effect<Project, SearchSpace.InvalidSearchSpace> =>
+  Effect.gen(function*() {
+    const config = Config.substitute(raw, { workdir })
+    const space = yield* Effect.fromResult(SearchSpace.make({ parameters: config.parameters, edits: config.edits }))
+    const { build, edits, job, limits, metrics, objective, parameters, seeds, source } = config
+    const settings: Settings = {
+      run: config.name,
+      directory: workdir,
+      parametersFile: source.parametersFile,
+      parameters: Object.fromEntries(parameters.map(({ baseline, name }) => [name, baseline])),
+      edits,
+      job: {
+        argv: job.argv,
+        environment: job.environment,
+        workingDirectory: job.workingDirectory,
+        timeoutMillis: Duration.toMillis(job.timeout)
+      },
+      objective,
+      space,
+      seeds,
+      planner: config.planner,
+      limits: {
+        experiments: limits.experiments,
+        jobs: limits.jobs,
+        wallTimeMillis: limits.wallTime === null ? null : Duration.toMillis(limits.wallTime),
+        patience: limits.patience,
+        target: limits.target
+      },
+      repeats: limits.repeats,
+      machine: limits.machine,
+      concurrency: limits.concurrency
+    }
+    const fingerprint = createHash("sha256")
+      .update(JSON.stringify({ build, edits, job, metrics, objective, parameters, seeds, repeats: limits.repeats }))
+      .digest("hex")
+    return { workdir, config, settings, fingerprint }
+  })
+
+/** Reads the project of a working directory. */
+export const load = Effect.fn("Autoresearch.load")(function*(workdir: string) {
+  const config = yield* Config.load(Workdir.configuration(workdir))
+  return yield* project(workdir, config)
+})
+
+/** Handlers of all kinds, on whatever platform is provided. */
+export const handlers = Layer.mergeAll(SetupWork.layer, Lifecycle.layer, Planning.layer, Confirmation.layer)
+
+/** The engine with its handlers, on whatever platform, study and journal are provided. */
+export const laboratory = Laboratory.layer.pipe(Layer.provide(handlers))
+
+const ruleOf = (metric: Config.Metric) => {
+  const common = { name: metric.name, stream: metric.stream, take: metric.take, required: metric.required }
+  switch (metric.from) {
+    case "key-value":
+      return { _tag: "KeyValue" as const, ...common, key: metric.key }
+    case "json-lines":
+      return { _tag: "JsonLines" as const, ...common, field: metric.field }
+    case "regex":
+      return { _tag: "Regex" as const, ...common, pattern: metric.pattern }
+  }
+}
+
+/** Git worktrees, local processes, rules over logs, and builds by command where the configuration has one. */
+export const platform = ({ config, workdir }: Project) =>
+  Layer.mergeAll(
+    GitWorktree.layer({
+      repository: config.source.repository,
+      directory: Workdir.worktrees(workdir),
+      excluded: [workdir]
+    }),
+    LocalProcess.layer({ directory: Workdir.jobs(workdir) }),
+    config.build === null
+      ? NoArtifacts.layer
+      : CommandArtifacts.layer({
+        argv: config.build.argv,
+        environment: config.build.environment,
+        timeout: config.build.timeout
+      })
+  ).pipe((base) => Layer.provideMerge(Rules.layer({ rules: config.metrics.map(ruleOf) }), base))
+
+/** The journal of a working directory. */
+export const journal = (workdir: string) => JournalSqlite.layer({ filename: Workdir.journal(workdir) })
+
+/** What a run needs besides the engine. */
+export type Platform = Workspace | Execution | Artifacts | Evidence
+
+/**
+ * Opens the project's run, or begins it. A new run first makes sure of what it starts from: the source must be a git
+ * repository with a commit, and clean (or `snapshot = true`); nothing is recorded when it is not.
+ *
+ * - `mode`: `run` begins or goes on, `resume` only goes on.
+ * - `owner`: the name that another process is told when it finds the run locked.
+ */
+export const open = Effect.fn("Autoresearch.open")(function*(
+  self: Project,
+  options: { readonly mode: "run" | "resume"; readonly owner?: string }
+) {
+  const { config, fingerprint, settings, workdir } = self
+  const engine = yield* Laboratory
+  const known = (yield* engine.list).some((run) => run.runId === settings.run && run.lastSeq > 0)
+  const common = {
+    concurrency: settings.concurrency,
+    pools: { [machinePool]: settings.machine },
+    keepOpen: false,
+    ...(options.owner === undefined ? {} : { owner: options.owner })
+  }
+  if (known) {
+    const { setup } = TreeView.fold(yield* engine.history(settings.run))
+    if (setup !== undefined && setup.fingerprint !== fingerprint) {
+      return yield* new ConfigChanged({
+        workdir,
+        message: `The run in ${workdir} began with another configuration: its job, metrics, objective, parameters, edits, ` +
+          "seeds or repeats have changed, so old and new results could not be compared. Put espalier.toml back as it was, " +
+          "or begin a new run in an empty directory"
+      })
+    }
+    return yield* engine.resume(settings.run, common)
+  }
+  if (options.mode === "resume") {
+    return yield* new NothingToResume({
+      workdir,
+      message: `There is no run in ${workdir} yet. Begin one: espalier run ${workdir}`
+    })
+  }
+  const workspace = yield* Workspace
+  const anchor = yield* workspace.anchor({ ref: config.source.ref, snapshot: config.source.snapshot })
+  const payload = Schema.encodeSync(Schema.toCodecJson(Setup.payload))({ anchor, objective: settings.objective, fingerprint })
+  return yield* engine.start(settings.run, {
+    ...common,
+    works: [{ id: "setup", kind: Setup.kind, priority: -40, payload }]
+  })
+})
+
+/** The view of the project's run as the journal has it; also while another process runs it. */
+export const view = Effect.fn("Autoresearch.view")(function*(run: string) {
+  const engine = yield* Laboratory
+  return TreeView.fold(yield* engine.history(run))
+})
+
+/** Who has the run open now, if anyone. */
+export const owner = (run: string) => Effect.flatMap(Journal.Journal, (journal) => journal.owner(run))
+
+/** Removes the working trees that crashes left of a run. Only for a run that is at rest: a job may be running in one. */
+export const sweep = (run: string) => Effect.flatMap(Workspace, (workspace) => workspace.sweep(run))
+
+/** The layer of a project: engine, platform, study and journal. */
+export const layer = (self: Project) =>
+  laboratory.pipe(
+    Layer.provideMerge(platform(self)),
+    Layer.provide(Study.layer(self.settings)),
+    Layer.provideMerge(journal(self.workdir))
+  )
+

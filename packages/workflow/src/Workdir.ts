@@ -1,0 +1,26 @@
+/**
+ * Where everything lies on disk, below the working directory of a run. Only `espalier.toml`, `journal.db`, `jobs/` and
+ * `agent/` hold anything of their own; the rest are views, and can be made again from the journal.
+ */
+import * as Path from "node:path"
+
+/** The user's configuration. */
+export const configuration = (workdir: string): string => Path.join(workdir, "espalier.toml")
+
+/** The truth. */
+export const journal = (workdir: string): string => Path.join(workdir, "journal.db")
+
+/** One folder for each job: its command, output and end. */
+export const jobs = (workdir: string): string => Path.join(workdir, "jobs")
+
+/** Working trees of experiments that are under way. */
+export const worktrees = (workdir: string): string => Path.join(workdir, "worktrees")
+
+/** What is told about one node. */
+export const node = (workdir: string, id: string): string => Path.join(workdir, "tree", id)
+
+/** The output of a node's build. */
+export const buildLog = (workdir: string, id: string): string => Path.join(workdir, "builds", `${id}.log`)
+
+/** Views at the top, by name. */
+export const view = (workdir: string, name: string): string => Path.join(workdir, name)
