@@ -6,6 +6,7 @@
  */
 import { Context, Effect, Schema } from "effect"
 import { CurrentWork } from "./CurrentWork.ts"
+import { Failpoint } from "./Failpoint.ts"
 import { checkLength } from "./internal/record.ts"
 import type { ChildSpec, Claims } from "./WorkSpec.ts"
 
@@ -71,10 +72,13 @@ export const run = <A, I, E, R>(
       port.enter(name)
       const value = yield* Effect.provideService(effect, CurrentStep, { name, children })
       const result = yield* Effect.orDie(Schema.encodeEffect(codec)(value))
+      const failpoint = yield* Failpoint
+      failpoint(`step.done ${name}`)
       yield* checkLength(`the result of step "${name}"`, spec.id, result)
       yield* Effect.orDie(
         port.tell({ _tag: "RecordStep", id: spec.id, attempt: work.attempt, step: name, result, children })
       )
+      failpoint(`step.recorded ${name}`)
       return value
     })
     if (options.slots === undefined) return body

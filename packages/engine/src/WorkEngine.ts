@@ -13,6 +13,7 @@ import { InvalidWork } from "./internal/decide.ts"
 import { readEvents } from "./internal/history.ts"
 import { type Message, Runner } from "./internal/runner.ts"
 import { checkSpecs, makeSpec, type SpecOptions } from "./internal/spec.ts"
+import { Failpoint } from "./Failpoint.ts"
 import * as Run from "./Run.ts"
 import type { DuplicateWork, RunQuarantined } from "./RunError.ts"
 import type { RunConfig, Sequenced } from "./RunEvent.ts"
@@ -137,6 +138,8 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
       })
       const state = RunState.make()
       for (const { event } of yield* readEvents(journal, runId, 0, writer.lastSeq)) RunState.evolve(state, event)
+      const failpoint = yield* Failpoint
+      failpoint("recover.read")
       const runner = new Runner({
         runId,
         state,
@@ -146,7 +149,8 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
         kinds: registered,
         inbox: yield* Queue.unbounded<Message>(),
         clock: yield* Clock.Clock,
-        context: yield* Effect.context<never>()
+        context: yield* Effect.context<never>(),
+        failpoint
       })
       const config: RunConfig = {
         concurrency: options.concurrency,
@@ -163,6 +167,7 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
       yield* runner.send(
         state.name === "absent" ? { _tag: "Start", config, specs } : { _tag: "Open", config }
       )
+      failpoint("recover.opened")
       return Run.make<K>(runner, byName)
     })
 

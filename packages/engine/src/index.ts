@@ -1,4 +1,5 @@
 export * as CurrentWork from "./CurrentWork.ts"
+export * as Failpoint from "./Failpoint.ts"
 export * as Journal from "./Journal.ts"
 export * as Outcome from "./Outcome.ts"
 export * as Progress from "./Progress.ts"

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 
 /** A built artifact: something that can be named later, and recorded. */
 export const Artifact = Schema.Struct({
-  /** What the name means: `tree` (the build is in the experiment's tree), or any word of the layer's user, such as `image`. */
+  /** What the name means: `tree` (the build is in the experiment's tree), or a word of the user's, such as `image`. */
   kind: Schema.String,
   /** The name: a commit for `tree`, otherwise what the build said, such as an image's digest. */
   reference: Schema.String

@@ -179,7 +179,8 @@ export class CodingAgent extends Context.Service<CodingAgent, {
 /**
  * The service, from something that answers one prompt with text.
  *
- * `record` is called once for each call that ends, also for one that fails, with all that it used; not for one that is interrupted.
+ * `record` is called once for each call that ends, also for one that fails, with all that it used; not
+ * for one that is interrupted.
  */
 export const make = (options: {
   readonly turn: (turn: Turn) => Effect.Effect<TurnResult, TurnError>
@@ -194,18 +195,19 @@ export const make = (options: {
         let costUsd = 0
 
         const ask = (prompt: string, repair: boolean) =>
-          options.turn({ prompt, repair, directory: request.directory, phase: request.phase, write: request.write }).pipe(
-            Effect.mapError((error) => {
-              turns.push({ prompt, text: null })
-              return turnFailed(error, request.phase, addUsage(usage, { ...noUsage, turns: 1 }), costUsd)
-            }),
-            Effect.map((result) => {
-              turns.push({ prompt, text: result.text })
-              usage = addUsage(usage, { ...result.usage, turns: 1 })
-              costUsd += result.costUsd
-              return result.text
-            })
-          )
+          options.turn({ prompt, repair, directory: request.directory, phase: request.phase, write: request.write })
+            .pipe(
+              Effect.mapError((error) => {
+                turns.push({ prompt, text: null })
+                return turnFailed(error, request.phase, addUsage(usage, { ...noUsage, turns: 1 }), costUsd)
+              }),
+              Effect.map((result) => {
+                turns.push({ prompt, text: result.text })
+                usage = addUsage(usage, { ...result.usage, turns: 1 })
+                costUsd += result.costUsd
+                return result.text
+              })
+            )
 
         const call = Effect.gen(function*() {
           const first = yield* ask(request.prompt, false)

@@ -19,7 +19,10 @@ export interface Picture {
   readonly svg: string
 }
 
-/** A picture could not be drawn or written. Those before it in the list were; a file that was there before is unchanged. */
+/**
+ * A picture could not be drawn or written. Those before it in the list were; a file that was there
+ * before is unchanged.
+ */
 export class RenderError extends Schema.TaggedError<RenderError>()("RenderError", {
   file: Schema.String,
   detail: Schema.String,

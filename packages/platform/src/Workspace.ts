@@ -161,7 +161,9 @@ const describe = (reason: WorkspaceErrorReason): string => {
         : `The source directory ${reason.directory} does not exist. Correct the path, or create the repository there.`
     case "NotInCommit":
       return `${reason.prefix} is a directory of the repository ${reason.repository}, but commit ` +
-        `${short(reason.commit)} does not contain it: it is untracked or ignored there. Commit it there, or make it a ` +
+        `${
+          short(reason.commit)
+        } does not contain it: it is untracked or ignored there. Commit it there, or make it a ` +
         `repository of its own: cd ${quoted(`${reason.repository}/${reason.prefix}`)} && git init && git add . && ` +
         `git commit -m "First state"`
     case "NoCommit":
@@ -243,7 +245,8 @@ export class UncleanSource extends Schema.TaggedError<UncleanSource>()("UncleanS
       repository,
       files: files.slice(0, listed),
       total: files.length,
-      message: `The source ${repository} has ${files.length} uncommitted ${files.length === 1 ? "change" : "changes"}: ` +
+      message:
+        `The source ${repository} has ${files.length} uncommitted ${files.length === 1 ? "change" : "changes"}: ` +
         `${bounded(files)}. An experiment starts from a commit and would run without them. Commit them (git commit), ` +
         `put them aside (git stash --include-untracked), or set snapshot = true to start from a snapshot of them`
     })
@@ -314,8 +317,8 @@ export class Workspace extends Context.Service<Workspace, {
   /**
    * The commit that experiments start from. Where the ref names the commit of the checkout and the
    * checkout has uncommitted changes, fails with `UncleanSource`; or, with `snapshot`, returns a commit
-   * that holds tracked and untracked files as they are (ignored ones left out). Nothing of the checkout is changed by that. A
-   * ref that names another commit does not depend on the checkout.
+   * that holds tracked and untracked files as they are (ignored ones left out) and leaves the checkout
+   * as it is. A ref that names another commit does not depend on the checkout.
    */
   anchor(options: {
     readonly ref: string

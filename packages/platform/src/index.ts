@@ -1,1 +1,6 @@
-export {}
+export * as Artifacts from "./Artifacts.ts"
+export * as CodingAgent from "./CodingAgent.ts"
+export * as Evidence from "./Evidence.ts"
+export * as Execution from "./Execution.ts"
+export * as Renderer from "./Renderer.ts"
+export * as Workspace from "./Workspace.ts"

@@ -105,7 +105,7 @@ const remedy: { readonly [state: string]: string } = {
   suspended: "open the run again",
   cancelling: "a cancelled run takes no more work: start another",
   cancelled: "a cancelled run takes no more work: start another",
-  completed: "the run is completed: adding work extends it"
+  completed: "adding work extends it"
 }
 
 const refuse = (state: RunState, command: Command["_tag"]): Decision =>

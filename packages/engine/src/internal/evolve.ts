@@ -40,7 +40,7 @@ const releaseWhere = (state: RunState, live: Live, predicate: (hold: Hold) => bo
 
 /** Something of the work outlives its attempts. */
 export const hasRecords = (live: Live): boolean =>
-  live.steps.size > 0 || live.failures.length > 0 || live.holds.size > 0
+  live.steps.size > 0 || live.failures.length > 0 || live.holds.size > 0 || live.livedMillis > 0
 
 /** The handler is no longer alive: what an attempt holds as such goes back; what is held across steps stays. */
 const endAttempt = (state: RunState, entry: WorkEntry): void => {

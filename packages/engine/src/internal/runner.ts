@@ -59,6 +59,7 @@ export class Runner {
   private readonly inbox: Queue.Queue<Message>
   private readonly clock: Clock.Clock
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  private readonly failpoint: (name: string) => void
   private readonly active = new Map<string, Active>()
   private readonly settling = new Map<string, Set<Waiter<Outcome>>>()
   private readonly granting = new Map<string, Waiter<void>>()
@@ -75,6 +76,7 @@ export class Runner {
     readonly inbox: Queue.Queue<Message>
     readonly clock: Clock.Clock
     readonly context: Context.Context<never>
+    readonly failpoint: (name: string) => void
   }) {
     this.runId = options.runId
     this.state = options.state
@@ -85,6 +87,7 @@ export class Runner {
     this.inbox = options.inbox
     this.clock = options.clock
     this.fork = Effect.runForkWith(options.context)
+    this.failpoint = options.failpoint
   }
 
   /** The loop. It ends only by interruption, or when the journal fails. */
@@ -128,10 +131,12 @@ export class Runner {
         this.armTimer()
       }
       if (events.length === 0) return Effect.sync(finish)
+      this.failpoint("append.before")
       return Effect.matchCauseEffect(this.writer.append(events.map(RunEvent.encode)), {
         onSuccess: (seq) =>
           Effect.sync(() => {
             this.seq = seq
+            this.failpoint("append.after")
             finish()
           }),
         onFailure: (cause) =>

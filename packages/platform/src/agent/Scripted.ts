@@ -8,7 +8,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
-import { type AgentCall, CodingAgent, make, type Turn, type TurnError, type TurnResult, type Usage } from "../CodingAgent.ts"
+import {
+  type AgentCall,
+  CodingAgent,
+  make,
+  type Turn,
+  type TurnError,
+  type TurnResult,
+  type Usage
+} from "../CodingAgent.ts"
 
 /** One turn of a script. A plain string is a `text` and nothing more. */
 export interface Response {

@@ -32,13 +32,15 @@ export interface Options {
   readonly grace?: Duration.Input | undefined
   /**
    * What the artifact is. Default: kind `tree`, named by the commit: the build is in the tree. With
-   * `lastLine`, the artifact is elsewhere (an image, a package) and the last line that the command prints is its name.
+   * `lastLine`, the artifact is elsewhere (an image, a package) and the last line that the command
+   * prints is its name.
    */
   readonly artifact?: { readonly kind: string; readonly reference: "commit" | "lastLine" } | undefined
   /**
    * Do not build the same twice: what a command made of a commit is kept in `directory`. `outputs`
    * are the paths below the tree, files or directories, that the command makes and the job needs; they
-   * are copied back into a fresh tree. An empty list states that the artifact is not in the tree. No cache when left out.
+   * are copied back into a fresh tree. An empty list states that the artifact is not in the tree. No
+   * cache when left out.
    */
   readonly cache?: { readonly directory: string; readonly outputs: ReadonlyArray<string> } | undefined
 }
@@ -95,7 +97,11 @@ const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifa
   Effect.gen(function*() {
     const { argv, timeout } = options
     const startedAt = yield* Clock.currentTimeMillis
-    const fail = (failure: BuildFailure, what: string, details: { readonly ended?: Ended; readonly logTail?: string }) =>
+    const fail = (
+      failure: BuildFailure,
+      what: string,
+      details: { readonly ended?: Ended; readonly logTail?: string }
+    ) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const logTail = details.logTail ?? ""
         return Effect.fail(
@@ -126,8 +132,10 @@ const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifa
           ? run
           : Effect.timeoutOrElse(run, { duration: timeout, orElse: () => Effect.succeed("timed-out" as const) })
     )
-    const logTail = yield* Effect.catch(attempt(() => readTail(request.log)), (detail) =>
-      fail("nothing-built", `left a log that cannot be read (${detail}): ${request.log}`, {}))
+    const logTail = yield* Effect.catch(
+      attempt(() => readTail(request.log)),
+      (detail) => fail("nothing-built", `left a log that cannot be read (${detail}): ${request.log}`, {})
+    )
     if (ended === "timed-out") {
       const limit = Duration.format(Duration.fromInputUnsafe(timeout!))
       return yield* fail("timed-out", `took longer than ${limit} and was ended. Raise build.timeout, or see why`, {
@@ -159,7 +167,8 @@ const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifa
 
 const supervise = (options: Options, request: BuildRequest): Effect.Effect<Ended, string> =>
   Effect.acquireUseRelease(
-    Effect.mapError(attempt(() => openLog(request.log)), (detail) => `its log ${request.log} cannot be written (${detail})`),
+    Effect.mapError(attempt(() => openLog(request.log)), (detail) =>
+      `its log ${request.log} cannot be written (${detail})`),
     (log) =>
       Effect.mapError(
         runSupervised({
@@ -169,10 +178,14 @@ const supervise = (options: Options, request: BuildRequest): Effect.Effect<Ended
           output: log.fd,
           graceMillis: Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "5 seconds"))
         }),
-        (error) => error.detail
+        (error) =>
+          error.detail
       ),
     (log) =>
-      Effect.catch(attempt(() => log.close()), (detail) => Effect.logWarning(`Closing ${request.log} failed: ${detail}`))
+      Effect.catch(
+        attempt(() => log.close()),
+        (detail) => Effect.logWarning(`Closing ${request.log} failed: ${detail}`)
+      )
   )
 
 /** Everything that the result depends on, apart from the machine. */

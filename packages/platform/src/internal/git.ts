@@ -5,7 +5,8 @@
  * What the user configured otherwise stays in force on purpose (system, global and repository
  * config): filters such as LFS, line ends, ignore files and `safe.directory` decide what a checkout
  * holds and whether it is clean, and must decide the same here as in the user's own shell. What
- * could run a program, ask a question or write to the user's checkout is overridden on the command line, which beats every file.
+ * could run a program, ask a question or write to the user's checkout is overridden on the command
+ * line, which beats every file.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -129,7 +130,9 @@ export const makeGit = (executable: string, lockWait: Duration.Input): Git => {
       stdin: options.stdin
     }).pipe(
       Effect.mapError((error) => notRun(executable, args, error)),
-      Effect.flatMap((finished) => isContention(finished) ? Effect.fail(new Locked(finished)) : Effect.succeed(finished)),
+      Effect.flatMap((finished) =>
+        isContention(finished) ? Effect.fail(new Locked(finished)) : Effect.succeed(finished)
+      ),
       Effect.retry({ schedule: lockRetries, while: (error) => error instanceof Locked }),
       // After the last try the lock is an ordinary failure, whose message names the lock file.
       Effect.catch((error) => error instanceof Locked ? Effect.succeed(error.finished) : Effect.fail(error))

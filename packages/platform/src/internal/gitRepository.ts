@@ -101,7 +101,7 @@ export const requirePrefix = (
     })
   })
 
-/** Pathspecs for the whole checkout but the places that are not source: the engine's own files, where they lie in it. */
+/** Pathspecs for the whole checkout but the places in it that are not source: the engine's own files. */
 const sourcePaths = (
   workTree: string,
   excluded: ReadonlyArray<string>
@@ -135,7 +135,15 @@ const uncommitted = (
   paths: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<string>, WorkspaceError> =>
   Effect.map(
-    git.run(repository.place, ["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", ...paths]),
+    git.run(repository.place, [
+      "status",
+      "--porcelain=v1",
+      "-z",
+      "--untracked-files=all",
+      "--no-renames",
+      "--",
+      ...paths
+    ]),
     (output) => output.split("\0").filter((entry) => entry !== "").map((entry) => entry.slice(3))
   )
 
@@ -185,7 +193,8 @@ export const anchorSource = (
 /**
  * Commits the checkout as it is, by way of a copy of its index: the index itself, HEAD and the files
  * stay as they are. A copy, and not an index read from HEAD, because the index knows which
- * files a sparse checkout left out on purpose. The same state gives the same commit again: its ref is named for its content.
+ * files a sparse checkout left out on purpose. The same state gives the same commit again: its ref is
+ * named for its content.
  */
 const takeSnapshot = (
   git: Git,
@@ -205,16 +214,22 @@ const takeSnapshot = (
     const place: GitPlace = { ...repository.place, indexFile }
     const gitDir = repository.place.gitDir ?? repository.commonDir
     yield* fileOperation("copy", Path.join(gitDir, "index"), async () => {
-      if (await entryAt(Path.join(gitDir, "index")) === undefined) return
+      if (await entryAt(Path.join(gitDir, "index")) === undefined) {
+        return
+      }
       await fs.copyFile(Path.join(gitDir, "index"), indexFile)
     })
     yield* git.run(place, ["add", "--all", "--", ...paths])
     yield* refuseNested(git, place, repository.repository, head)
     const tree = (yield* git.run(place, ["write-tree"])).trim()
-    if (tree === (yield* git.run(repository.place, ["rev-parse", `${head}^{tree}`])).trim()) return head
+    if (tree === (yield* git.run(repository.place, ["rev-parse", `${head}^{tree}`])).trim()) {
+      return head
+    }
     const ref = `refs/espalier/snapshots/${head.slice(0, 12)}-${tree}`
     const taken = yield* git.attempt(repository.place, ["rev-parse", "--verify", "--quiet", `${ref}^{commit}`])
-    if (taken.exitCode === 0) return taken.stdout.trim()
+    if (taken.exitCode === 0) {
+      return taken.stdout.trim()
+    }
     const atMillis = yield* Clock.currentTimeMillis
     const commit = (yield* git.run(place, ["commit-tree", "-p", head, "-F", "-", tree], {
       stdin: `Snapshot of the working tree at ${head.slice(0, 12)}\n`,

@@ -87,6 +87,6 @@ export const editContent = (edit: Edit, content: Buffer | undefined): Result.Res
     0,
     otherLineEnds
       ? "its search text does not occur, because the file ends its lines with CR LF. Write them so in `search`"
-      : "its search text does not occur. Another edit may have changed the place, or the base is not what it was written for"
+      : "its search text does not occur. Another edit may have changed the place, or it was written for another base"
   )
 }

@@ -37,20 +37,28 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
       : [{ name, effect: Effect.flatMap(Artifacts, body).pipe(Effect.scoped, Effect.provide(layer)) }]
 
   return [
-    ...check("building the same commit twice gives the same artifact", subject.succeeds, (artifacts) =>
-      Effect.gen(function*() {
-        const first = yield* artifacts.build(yield* subject.request("c0ffee"))
-        const second = yield* artifacts.build(yield* subject.request("c0ffee"))
-        assert.deepEqual(second, first)
-      })),
+    ...check(
+      "building the same commit twice gives the same artifact",
+      subject.succeeds,
+      (artifacts) =>
+        Effect.gen(function*() {
+          const first = yield* artifacts.build(yield* subject.request("c0ffee"))
+          const second = yield* artifacts.build(yield* subject.request("c0ffee"))
+          assert.deepEqual(second, first)
+        })
+    ),
 
-    ...check("an artifact can be named: it has a kind and a reference", subject.succeeds, (artifacts) =>
-      Effect.gen(function*() {
-        const artifact = yield* artifacts.build(yield* subject.request("c0ffee"))
-        if (artifact === undefined) return
-        assert.notEqual(artifact.kind, "")
-        assert.notEqual(artifact.reference, "")
-      })),
+    ...check(
+      "an artifact can be named: it has a kind and a reference",
+      subject.succeeds,
+      (artifacts) =>
+        Effect.gen(function*() {
+          const artifact = yield* artifacts.build(yield* subject.request("c0ffee"))
+          if (artifact === undefined) return
+          assert.notEqual(artifact.kind, "")
+          assert.notEqual(artifact.reference, "")
+        })
+    ),
 
     ...check("builds that run at once do not mix", subject.succeeds, (artifacts) =>
       Effect.gen(function*() {
@@ -63,25 +71,33 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
         assert.deepEqual(together, alone)
       })),
 
-    ...check("a build that fails says how it ended and what it printed", subject.fails, (artifacts) =>
-      Effect.gen(function*() {
-        const request = yield* subject.request("c0ffee")
-        const error = yield* Effect.flip(artifacts.build(request))
-        assert.equal(error.failure, "exited")
-        assert.equal(error.exitCode, 3)
-        assert.equal(error.signal, null)
-        assert.match(error.logTail, /broken/)
-        assert.equal(error.log, request.log)
-        assert.ok(error.durationMillis >= 0)
-        assert.notEqual(error.message, "")
-      })),
+    ...check(
+      "a build that fails says how it ended and what it printed",
+      subject.fails,
+      (artifacts) =>
+        Effect.gen(function*() {
+          const request = yield* subject.request("c0ffee")
+          const error = yield* Effect.flip(artifacts.build(request))
+          assert.equal(error.failure, "exited")
+          assert.equal(error.exitCode, 3)
+          assert.equal(error.signal, null)
+          assert.match(error.logTail, /broken/)
+          assert.equal(error.log, request.log)
+          assert.ok(error.durationMillis >= 0)
+          assert.notEqual(error.message, "")
+        })
+    ),
 
-    ...check("a build that fails does so again: a failure is not kept", subject.fails, (artifacts) =>
-      Effect.gen(function*() {
-        const request = yield* subject.request("c0ffee")
-        assert.ok(Exit.isFailure(yield* Effect.exit(artifacts.build(request))))
-        assert.ok(Exit.isFailure(yield* Effect.exit(artifacts.build(request))))
-      })),
+    ...check(
+      "a build that fails does so again: a failure is not kept",
+      subject.fails,
+      (artifacts) =>
+        Effect.gen(function*() {
+          const request = yield* subject.request("c0ffee")
+          assert.ok(Exit.isFailure(yield* Effect.exit(artifacts.build(request))))
+          assert.ok(Exit.isFailure(yield* Effect.exit(artifacts.build(request))))
+        })
+    ),
 
     ...check("a build can be interrupted", subject.hangs, (artifacts) =>
       Effect.gen(function*() {

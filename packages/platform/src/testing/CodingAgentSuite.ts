@@ -11,7 +11,13 @@ import { CodingAgent } from "../CodingAgent.ts"
 
 /** What the provider does on one turn. */
 export type Play =
-  | { readonly _tag: "Text"; readonly text: string; readonly inputTokens: number; readonly outputTokens: number; readonly costUsd: number }
+  | {
+    readonly _tag: "Text"
+    readonly text: string
+    readonly inputTokens: number
+    readonly outputTokens: number
+    readonly costUsd: number
+  }
   | { readonly _tag: "RateLimited"; readonly retryAfterMillis: number }
   | { readonly _tag: "Unavailable" }
 
@@ -37,7 +43,13 @@ const Proposal = Schema.Struct({
 const proposal = { hypothesis: "More workers hide the {latency}", parameters: { workers: 4, "a \"b\"": "}]" } }
 const json = JSON.stringify(proposal)
 
-const text = (content: string): Play => ({ _tag: "Text", text: content, inputTokens: 100, outputTokens: 10, costUsd: 0.01 })
+const text = (content: string): Play => ({
+  _tag: "Text",
+  text: content,
+  inputTokens: 100,
+  outputTokens: 10,
+  costUsd: 0.01
+})
 
 /** Texts that hold the proposal, as agents write them. */
 const wrappings: ReadonlyArray<readonly [string, string]> = [
@@ -84,16 +96,23 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
         assert.equal(costUsd, 0.01)
       })),
 
-    check("an answer that does not decode is repaired once, and both turns count", [text("{}"), text(json)], (run) =>
-      Effect.gen(function*() {
-        const { answer, costUsd, usage } = yield* run
-        assert.deepEqual(answer, proposal)
-        assert.deepEqual([usage.turns, usage.inputTokens, usage.outputTokens], [2, 200, 20])
-        assert.equal(costUsd, 0.02)
-      })),
+    check(
+      "an answer that does not decode is repaired once, and both turns count",
+      [text("{}"), text(json)],
+      (run) =>
+        Effect.gen(function*() {
+          const { answer, costUsd, usage } = yield* run
+          assert.deepEqual(answer, proposal)
+          assert.deepEqual([usage.turns, usage.inputTokens, usage.outputTokens], [2, 200, 20])
+          assert.equal(costUsd, 0.02)
+        })
+    ),
 
-    check("an answer without JSON is repaired once", [text("I would rather not."), text(json)], (run) =>
-      Effect.map(run, ({ answer }) => assert.deepEqual(answer, proposal))),
+    check(
+      "an answer without JSON is repaired once",
+      [text("I would rather not."), text(json)],
+      (run) => Effect.map(run, ({ answer }) => assert.deepEqual(answer, proposal))
+    ),
 
     check(
       "an answer that does not decode twice is rejected with its issue, text and cost",
@@ -111,24 +130,35 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
         })
     ),
 
-    check("a rate limit is told with how long to wait", [{ _tag: "RateLimited", retryAfterMillis: 30_000 }], (run) =>
-      Effect.gen(function*() {
-        const error = yield* Effect.flip(run)
-        assert.ok(error._tag === "AgentRateLimited")
-        assert.equal(error.retryAfterMillis, 30_000)
-        assert.match(error.message, /30 s/)
-      })),
+    check(
+      "a rate limit is told with how long to wait",
+      [{ _tag: "RateLimited", retryAfterMillis: 30_000 }],
+      (run) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(run)
+          assert.ok(error._tag === "AgentRateLimited")
+          assert.equal(error.retryAfterMillis, 30_000)
+          assert.match(error.message, /30 s/)
+        })
+    ),
 
-    check("an agent that cannot be reached is told", [{ _tag: "Unavailable" }], (run) =>
-      Effect.map(Effect.flip(run), (error) => assert.equal(error._tag, "AgentUnavailable"))),
+    check(
+      "an agent that cannot be reached is told",
+      [{ _tag: "Unavailable" }],
+      (run) => Effect.map(Effect.flip(run), (error) => assert.equal(error._tag, "AgentUnavailable"))
+    ),
 
-    check("what was used before a repair failed is not lost", [text("{}"), { _tag: "Unavailable" }], (run) =>
-      Effect.gen(function*() {
-        const error = yield* Effect.flip(run)
-        assert.ok(error._tag === "AgentUnavailable")
-        assert.equal(error.usage.inputTokens, 100)
-        assert.equal(error.usage.turns, 2)
-        assert.equal(error.costUsd, 0.01)
-      }))
+    check(
+      "what was used before a repair failed is not lost",
+      [text("{}"), { _tag: "Unavailable" }],
+      (run) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(run)
+          assert.ok(error._tag === "AgentUnavailable")
+          assert.equal(error.usage.inputTokens, 100)
+          assert.equal(error.usage.turns, 2)
+          assert.equal(error.costUsd, 0.01)
+        })
+    )
   ]
 }

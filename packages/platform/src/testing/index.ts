@@ -1,1 +1,5 @@
-export {}
+export * as ArtifactsSuite from "./ArtifactsSuite.ts"
+export * as CodingAgentSuite from "./CodingAgentSuite.ts"
+export * as EvidenceSuite from "./EvidenceSuite.ts"
+export * as ExecutionSuite from "./ExecutionSuite.ts"
+export * as WorkspaceSuite from "./WorkspaceSuite.ts"

@@ -53,7 +53,8 @@ export interface Options {
   readonly directory: string
   /**
    * Places in the checkout that are not source, such as the engine's own working directory: they never
-   * count as uncommitted and are left out of snapshots. `directory` is always among them. Relative paths start at the top of the repository.
+   * count as uncommitted and are left out of snapshots. `directory` is always among them. Relative
+   * paths start at the top of the repository.
    */
   readonly excluded?: ReadonlyArray<string> | undefined
   /** Path prefixes below the tree that `write` and `applyEdit` may change. Everything when left out. */

@@ -1,6 +1,7 @@
 /**
  * Workspace in memory: files in maps, commits named by the hash of their content. No file, no
- * process, no real time, and the same commits on every run, so a whole lifecycle can be tested under the test clock.
+ * process, no real time, and the same commits on every run, so a whole lifecycle can be tested under
+ * the test clock.
  *
  * It passes the same suite as the git layer. What it leaves out is what a map has none of: symbolic
  * links, ignore rules, binary files, and trees left over by a crash.
@@ -28,7 +29,7 @@ export interface Options {
 
 /** What a test may look at and change behind the workspace's back. */
 export class Contents extends Context.Service<Contents, {
-  /** Files of a tree by its path: as they are, or as they were when it was closed. Undefined for a path that was never opened. */
+  /** Files of a tree by its path, as they are or as they were when it was closed; undefined for an unknown path. */
   tree(path: string): Effect.Effect<Files | undefined>
   /** Files of a commit. Undefined for an unknown one. */
   commit(id: string): Effect.Effect<Files | undefined>
@@ -108,7 +109,14 @@ export const make = (options: Options): Effect.Effect<{
           const attached = branchMoves || (branches.get(name) ?? base) === base
           if (attached) branches.set(name, base)
           const branch = attached ? name : undefined
-          const held: MemoryTree = { files: new Map(commits.get(base)!.files), branch, base, head: base, open: true, kept: false }
+          const held: MemoryTree = {
+            files: new Map(commits.get(base)!.files),
+            branch,
+            base,
+            head: base,
+            open: true,
+            kept: false
+          }
           // Deleted first, so that the order of the map is the order of opening.
           trees.delete(path)
           trees.set(path, held)
@@ -184,7 +192,9 @@ export const make = (options: Options): Effect.Effect<{
         }),
       sweep: (run) =>
         Effect.sync(() => {
-          const left = [...trees].filter(([path, tree]) => tree.kept && !tree.open && path.startsWith(`/memory/${safeName(run)}/`))
+          const left = [...trees].filter(([path, tree]) =>
+            tree.kept && !tree.open && path.startsWith(`/memory/${safeName(run)}/`)
+          )
           for (const [, tree] of left) tree.kept = false
           return left.map(([path]) => path).sort()
         })
@@ -233,8 +243,10 @@ export const make = (options: Options): Effect.Effect<{
  * ```
  */
 export const layer = (options: Options): Layer.Layer<Workspace | Contents> =>
-  Layer.effectContext(Effect.map(make(options), ({ contents, workspace }) =>
-    Context.make(Workspace, workspace).pipe(Context.add(Contents, contents))))
+  Layer.effectContext(
+    Effect.map(make(options), ({ contents, workspace }) =>
+      Context.make(Workspace, workspace).pipe(Context.add(Contents, contents)))
+  )
 
 const commitFiles = (
   commits: Map<string, Commit>,

@@ -1,0 +1,126 @@
+import { describe, it } from "@effect/vitest"
+import * as Rules from "@espalier/platform/evidence/Rules"
+import * as Scripted from "@espalier/platform/evidence/Scripted"
+import { Evidence } from "@espalier/platform/Evidence"
+import { Execution, type TerminalStatus } from "@espalier/platform/Execution"
+import * as Simulated from "@espalier/platform/execution/Simulated"
+import * as EvidenceSuite from "@espalier/platform/testing/EvidenceSuite"
+import { Effect, Layer } from "effect"
+import assert from "node:assert"
+
+const exited = (exitCode: number): TerminalStatus => ({
+  _tag: "Exited",
+  exitCode,
+  signal: null,
+  startedAt: 1000,
+  endedAt: 3500
+})
+const handle = (argv: readonly [string, ...Array<string>]) => ({
+  id: "job",
+  key: "job",
+  directory: "/",
+  argv,
+  host: "here",
+  launchedAt: 0
+})
+
+describe("scripted evidence does what every Evidence does", () => {
+  const live = Scripted.layer({ rules: EvidenceSuite.rules, output: (job) => EvidenceSuite.jobOf(job.argv) })
+  const ended = (job: EvidenceSuite.SuiteJob) =>
+    Effect.succeed({ handle: handle(EvidenceSuite.argvOf("job", job)), status: exited(job.exitCode) })
+  for (const { name, run } of EvidenceSuite.cases({ ended })) it.effect(name, () => Effect.provide(run, live))
+})
+
+describe("rules over simulated jobs do what every Evidence does", () => {
+  let jobs = 0
+  const live = Rules.layer({ rules: EvidenceSuite.rules }).pipe(
+    Layer.provideMerge(Simulated.layer((request) => EvidenceSuite.jobOf(request.argv)))
+  )
+  const ended = (job: EvidenceSuite.SuiteJob) =>
+    Effect.gen(function*() {
+      const execution = yield* Execution
+      const request = { key: `job ${jobs++}`, argv: EvidenceSuite.argvOf("job", job), directory: "/", environment: {} }
+      const handle = yield* execution.launch(request)
+      return { handle, status: yield* execution.await(handle.id) }
+    })
+  for (const { name, run } of EvidenceSuite.cases({ ended })) it.effect(name, () => Effect.provide(run, live))
+})
+
+describe("evidence", () => {
+  const collect = (output: Scripted.ScriptedOutput, status: TerminalStatus, limits = {}) =>
+    Effect.flatMap(Evidence, (evidence) => evidence.collect(handle(["job"]), status)).pipe(
+      Effect.provide(Scripted.layer({
+        rules: [
+          { _tag: "KeyValue", name: "speed", required: false },
+          { _tag: "JsonLines", name: "loss", stream: "metrics", required: false }
+        ],
+        output: () => output,
+        ...limits
+      }))
+    )
+
+  it.effect("reads what the job wrote to its metrics file", () =>
+    Effect.gen(function*() {
+      const record = yield* collect({ metrics: "{\"loss\":3}\n{\"loss\":2}\n" }, exited(0))
+      assert.deepStrictEqual(record.metrics, { loss: [2] })
+      assert.strictEqual(record.durationMillis, 2500)
+    }))
+
+  it.effect("passes on what the job used", () =>
+    Effect.gen(function*() {
+      const usage = { cpuSecondsUser: 1, cpuSecondsSystem: 2, peakMemoryBytes: 3, samples: 4, series: [] }
+      const { system } = yield* collect({ usage }, exited(0))
+      assert.deepStrictEqual(system, { cpuSecondsUser: 1, cpuSecondsSystem: 2, peakMemoryBytes: 3, samples: 4 })
+      assert.ok(!("system" in (yield* collect({}, exited(0)))))
+    }))
+
+  it.effect("searches only the beginning of a line that is too long, and takes no half number from it", () =>
+    Effect.gen(function*() {
+      const record = yield* collect(
+        { stdout: `${"x".repeat(90)} speed=123456789\n`, metrics: `{"loss":1,"pad":"${"x".repeat(99)}"}` },
+        exited(0),
+        {
+          lineBytes: 100
+        }
+      )
+      assert.deepStrictEqual(record.metrics, {})
+      assert.deepStrictEqual(record.notes, [{
+        metric: "loss",
+        message: "a JSON line was too long to be read",
+        count: 1
+      }])
+    }))
+
+  it.effect("of a lost or a cancelled job has what there is, and no duration that nobody knows", () =>
+    Effect.gen(function*() {
+      const lost = yield* collect({ stdout: "speed=4\n" }, { _tag: "Lost", reason: "the node went down" })
+      assert.deepStrictEqual(lost.metrics, { speed: [4] })
+      assert.strictEqual(lost.errorSummary, "lost: the node went down")
+      assert.strictEqual(lost.durationMillis, null)
+      const cancelled = yield* collect({}, { _tag: "Cancelled", startedAt: 10, endedAt: 30 })
+      assert.strictEqual(cancelled.errorSummary, "cancelled")
+      assert.strictEqual(cancelled.durationMillis, 20)
+    }))
+})
+
+describe("rules that cannot be used fail the layer", () => {
+  const attempt = (rules: Scripted.Options["rules"]) =>
+    Effect.flip(Effect.provide(Evidence, Scripted.layer({ rules, output: () => ({}) })))
+
+  it.effect("a pattern that does not compile, or has no group", () =>
+    Effect.gen(function*() {
+      assert.match(
+        (yield* attempt([{ _tag: "Regex", name: "a", pattern: "(" }])).message,
+        /metric a .*regular expression/
+      )
+      assert.match((yield* attempt([{ _tag: "Regex", name: "a", pattern: "a \\d+" }])).message, /parentheses/)
+      assert.match((yield* attempt([{ _tag: "Regex", name: "a", pattern: "a (?:\\d+)" }])).message, /parentheses/)
+    }))
+
+  it.effect("two rules of one metric", () =>
+    Effect.gen(function*() {
+      const error = yield* attempt([{ _tag: "KeyValue", name: "a" }, { _tag: "JsonLines", name: "a" }])
+      assert.strictEqual(error._tag, "InvalidMetricRule")
+      assert.match(error.message, /twice/)
+    }))
+})

@@ -1,0 +1,67 @@
+import { afterAll, describe, it } from "@effect/vitest"
+import { Evidence } from "@espalier/platform/Evidence"
+import * as Rules from "@espalier/platform/evidence/Rules"
+import { Execution } from "@espalier/platform/Execution"
+import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
+import * as EvidenceSuite from "@espalier/platform/testing/EvidenceSuite"
+import { Effect, Layer } from "effect"
+import assert from "node:assert"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const root = mkdtempSync(join(tmpdir(), "espalier-evidence-"))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+const live = Rules.layer({ rules: EvidenceSuite.rules }).pipe(
+  Layer.provideMerge(LocalProcess.layer({ directory: join(root, "jobs") }))
+)
+let jobs = 0
+const run = (...argv: readonly [string, ...Array<string>]) =>
+  Effect.gen(function*() {
+    const execution = yield* Execution
+    const handle = yield* execution.launch({ key: `job ${jobs++}`, argv, directory: root, environment: {} })
+    return { handle, status: yield* execution.await(handle.id) }
+  })
+const node = (source: string, ...argv: ReadonlyArray<string>) => run(process.execPath, "-e", source, ...argv)
+
+describe("rules over the logs of local processes do what every Evidence does", () => {
+  const program = `
+    const { writeFileSync } = require("node:fs")
+    const job = JSON.parse(process.argv[1])
+    writeFileSync(1, job.stdout)
+    writeFileSync(2, job.stderr)
+    process.exitCode = job.exitCode
+  `
+  const ended = (job: EvidenceSuite.SuiteJob) => node(program, JSON.stringify(job))
+  for (const { name, run } of EvidenceSuite.cases({ ended })) it.live(name, () => Effect.provide(run, live))
+})
+
+describe("evidence of real processes", () => {
+  it.live("holds what the process tree used", () =>
+    Effect.gen(function*() {
+      const { handle, status } = yield* node(
+        "console.log('throughput=1'); const t = Date.now() + 200; while (Date.now() < t) {}"
+      )
+      const { system } = yield* (yield* Evidence).collect(handle, status)
+      assert.ok(system !== undefined && system.cpuSecondsUser + system.cpuSecondsSystem > 0, JSON.stringify(system))
+      assert.ok(system.peakMemoryBytes !== null && system.peakMemoryBytes > 1e6)
+    }).pipe(Effect.provide(live)))
+
+  it.live("finds the error that ended a real Node program", () =>
+    Effect.gen(function*() {
+      const evidence = yield* Evidence
+      const crashes: Array<[string, RegExp]> = [
+        ["console.error('Error: earlier'); throw new TypeError('boom')", /^TypeError: boom/],
+        ["Promise.reject(new Error('outer', { cause: new Error('inner') }))", /^Error: outer, caused by Error: inner/],
+        ["throw 'text'", /^text$/],
+        ["Promise.reject(7)", /UnhandledPromiseRejection.*7/],
+        ["require('node:fs').readFileSync('/no/such/file')", /^Error: ENOENT: no such file or directory/],
+        ["let = 3 = 4", /^SyntaxError/],
+        ["console.error('bad input: 3'); process.exit(4)", /^bad input: 3$/]
+      ]
+      for (const [source, expected] of crashes) {
+        const { handle, status } = yield* node(source)
+        assert.match((yield* evidence.collect(handle, status)).errorSummary ?? "", expected)
+      }
+    }).pipe(Effect.provide(live)))
+})

@@ -1,0 +1,211 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as Path from "node:path"
+import { type GitSource } from "./support/gitSource.ts"
+import { errorOf, files, isAlive, onSource, open, workspaceAt } from "./support/onSource.ts"
+
+describe("what a crash leaves behind", () => {
+  const crash = (source: GitSource, run: string, node: string) =>
+    Effect.promise(async () => {
+      const engine = spawn(process.execPath, [
+        "--conditions=espalier-source",
+        Path.join(import.meta.dirname, "support", "crashingEngine.ts"),
+        source.repository,
+        source.trees,
+        run,
+        node
+      ], { stdio: ["ignore", "pipe", "inherit"] })
+      await once(engine.stdout, "data")
+      engine.kill("SIGKILL")
+      await once(engine, "exit")
+    })
+
+  it.live("is replaced by a fresh tree, and what it committed is kept under a ref", () =>
+    onSource((source, workspace) =>
+      Effect.gen(function*() {
+        yield* crash(source, "run", "node")
+        const left = source.git("rev-parse", "espalier/run/node").trim()
+        assert.isTrue(fs.existsSync(Path.join(source.trees, "run", "node", "dirty.txt")))
+        const tree = yield* open(workspace)
+        assert.deepStrictEqual(fs.readdirSync(tree.path).sort(), [".git", ".gitignore", "README.md", "src"])
+        assert.strictEqual(source.git("rev-parse", "espalier/run/node").trim(), tree.base)
+        assert.strictEqual(source.git("rev-parse", `refs/espalier/superseded/run/node/${left}`).trim(), left)
+        const again = yield* Effect.scoped(workspace.reopen({ run: "run", node: "other", commit: left }))
+        assert.strictEqual(again.base, left)
+      }).pipe(Effect.scoped)
+    ))
+
+  it.live("is swept for its own run only", () =>
+    onSource((source, workspace) =>
+      Effect.gen(function*() {
+        yield* crash(source, "run", "node")
+        yield* crash(source, "another", "node")
+        const users = Path.join(source.home, "users own")
+        source.git("worktree", "add", "--quiet", "-b", "users-own", users)
+        const unmounted = Path.join(source.home, "unmounted")
+        source.git("worktree", "add", "--quiet", "-b", "unmounted", unmounted)
+        fs.rmSync(unmounted, { recursive: true })
+        const path = Path.join(source.trees, "run", "node")
+        assert.deepStrictEqual(yield* workspace.sweep("run"), [path])
+        assert.deepStrictEqual(yield* workspace.sweep("run"), [])
+        assert.deepStrictEqual(fs.readdirSync(source.trees), ["another"])
+        const list = source.git("worktree", "list", "--porcelain").split("\n").filter((line) =>
+          line.startsWith("worktree ")
+        )
+        assert.deepStrictEqual(list.map((line) => Path.basename(line)).sort(), [
+          "node",
+          "the source",
+          "unmounted",
+          "users own"
+        ])
+        assert.notStrictEqual(source.git("rev-parse", "espalier/run/node"), source.git("rev-parse", "HEAD"))
+      })
+    ))
+
+  it.live("can be in any state: locked, without its .git, without its directory, or only a directory", () =>
+    onSource((source, workspace) =>
+      Effect.gen(function*() {
+        const path = Path.join(source.trees, "run", "node")
+        const states: ReadonlyArray<() => void> = [
+          () => source.git("worktree", "lock", path),
+          () => fs.rmSync(Path.join(path, ".git")),
+          () => fs.rmSync(path, { recursive: true }),
+          () => source.git("worktree", "remove", "--force", path) && fs.mkdirSync(path),
+          () => source.git("worktree", "remove", "--force", path) && fs.writeFileSync(path, "a file"),
+          () => fs.writeFileSync(Path.join(source.repository, ".git", "worktrees", "node", "index.lock"), "")
+        ]
+        for (const leave of states) {
+          source.git("worktree", "add", "--quiet", "-B", "espalier/run/node", path)
+          leave()
+          const content = yield* Effect.scoped(
+            Effect.flatMap(open(workspace), (tree) => workspace.read(tree, "README.md"))
+          )
+          assert.strictEqual(content, "A pipeline\n")
+          assert.strictEqual(source.git("worktree", "list").trim().split("\n").length, 1)
+        }
+      })
+    ))
+
+  it.live("may be an entry in git's list that was never finished, on which git itself fails", () =>
+    onSource(
+      (source, workspace) =>
+        Effect.gen(function*() {
+          source.git("worktree", "add", "--quiet", "--detach", Path.join(source.trees, "run", "torn"))
+          fs.writeFileSync(Path.join(source.repository, ".git", "worktrees", "torn", "commondir"), "")
+          assert.throws(() => source.git("worktree", "list"), /failed to read/)
+          const tree = yield* open(workspace)
+          assert.strictEqual(yield* workspace.read(tree, "README.md"), "A pipeline\n")
+          assert.deepStrictEqual(yield* workspace.sweep("run"), [Path.join(source.trees, "run", "torn")])
+        }).pipe(Effect.scoped),
+      files,
+      () => ({ lockWait: "50 millis" })
+    ))
+
+  it.live("does not block a run whose working directory was deleted or moved away", () =>
+    onSource((source, workspace) =>
+      Effect.gen(function*() {
+        yield* crash(source, "run", "node")
+        fs.rmSync(source.trees, { recursive: true })
+        const elsewhere = yield* workspaceAt({ ...source.options, directory: Path.join(source.home, "other") })
+        const tree = yield* open(elsewhere)
+        assert.strictEqual(tree.branch, "espalier/run/node")
+        assert.deepStrictEqual(yield* workspace.sweep("run"), [])
+      }).pipe(Effect.scoped)
+    ))
+})
+
+describe("other git processes", () => {
+  /** A git that does what a shell script says before it becomes the real one. */
+  const gitThat = (source: GitSource, script: string): string => {
+    const file = Path.join(source.home, "git")
+    fs.writeFileSync(file, `#!/bin/sh\nhome='${source.home}'\n${script}\nexec git "$@"\n`)
+    fs.chmodSync(file, 0o755)
+    return file
+  }
+
+  it.live("that hold a lock for a moment are waited for", () =>
+    onSource(
+      (source, workspace) =>
+        Effect.gen(function*() {
+          const tree = yield* open(workspace)
+          assert.strictEqual(yield* workspace.read(tree, "README.md"), "A pipeline\n")
+          assert.strictEqual(fs.readFileSync(Path.join(source.home, "tries"), "utf8"), "xx")
+        }).pipe(Effect.scoped),
+      files,
+      (source) => ({
+        git: gitThat(
+          source,
+          `case "$*" in *"worktree add"*)
+             if [ "$(cat "$home/tries")" != xx ]; then
+               printf x >> "$home/tries"
+               echo "fatal: Unable to create '/r/.git/worktrees/node/index.lock': File exists." >&2
+               exit 128
+             fi;;
+           esac`
+        )
+      })
+    ))
+
+  it.live("that hold a lock for ever are named in the error", () =>
+    onSource(
+      (source, workspace) =>
+        Effect.gen(function*() {
+          const lock = Path.join(source.repository, ".git", "refs", "heads", "espalier", "run", "node.lock")
+          fs.mkdirSync(Path.dirname(lock), { recursive: true })
+          fs.writeFileSync(lock, "")
+          const error = yield* errorOf(Effect.scoped(open(workspace)))
+          assert.strictEqual(error.reason._tag, "GitFailed")
+          assert.include(error.message, "node.lock")
+          assert.isFalse(fs.existsSync(Path.join(source.trees, "run", "node")))
+        }),
+      files,
+      () => ({ lockWait: "50 millis" })
+    ))
+
+  it.live("run from eight workspaces at once on one repository without harm", () =>
+    onSource((source) =>
+      Effect.gen(function*() {
+        const commits = yield* Effect.forEach(["1", "2", "3", "4", "5", "6", "7", "8"], (run) =>
+          Effect.gen(function*() {
+            const workspace = yield* workspaceAt(source.options)
+            const tree = yield* open(workspace, "node", `run-${run}`)
+            yield* workspace.write(tree, "parameters.json", run)
+            return yield* workspace.commit(tree, { message: run })
+          }).pipe(Effect.scoped), { concurrency: "unbounded" })
+        for (const [index, commit] of commits.entries()) {
+          assert.strictEqual(source.git("show", `${commit}:parameters.json`), String(index + 1))
+          assert.strictEqual(source.git("rev-parse", `espalier/run-${index + 1}/node`).trim(), commit)
+        }
+        source.git("fsck", "--strict", "--no-dangling")
+      })
+    ))
+
+  it.live("are ended with all their children when the work is interrupted", () =>
+    onSource(
+      (source, workspace) =>
+        Effect.gen(function*() {
+          const started = Path.join(source.home, "started")
+          const fiber = yield* Effect.forkChild(Effect.scoped(open(workspace)), { startImmediately: true })
+          yield* Effect.callback<void>((resume) => {
+            const watcher = fs.watch(source.home, () => {
+              if (fs.existsSync(started) && fs.readFileSync(started, "utf8").endsWith("\n")) resume(Effect.void)
+            })
+            return Effect.sync(() => watcher.close())
+          })
+          const pids = fs.readFileSync(started, "utf8").trim().split(" ").map(Number)
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual(pids.map(isAlive), [false, false])
+          assert.isFalse(fs.existsSync(Path.join(source.trees, "run", "node")))
+        }),
+      files,
+      (source) => ({
+        git: gitThat(
+          source,
+          `case "$*" in *"worktree add"*) sleep 1000 & echo "$$ $!" > "$home/started"; wait;; esac`
+        )
+      })
+    ))
+})

@@ -1,0 +1,34 @@
+/**
+ * The engine of the chaos campaign: the real command, with one difference. Where `CHAOS_KILL` names a failpoint and a
+ * count, the process kills itself with SIGKILL when it reaches that point for that time.
+ *
+ *   CHAOS_KILL="append.after:3" node --conditions=espalier-source scripts/chaos/engine.ts run DIRECTORY
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { main } from "@espalier/cli/Cli"
+import { report } from "@espalier/cli/Report"
+import { Failpoint } from "@espalier/engine/Failpoint"
+import { Effect } from "effect"
+import { appendFileSync } from "node:fs"
+
+const [point = "", times = "1"] = (process.env["CHAOS_KILL"] ?? "").split(":")
+let left = Number(times)
+
+const hook = (name: string): void => {
+  if (point === "" || !(name === point || name.startsWith(`${point} `))) return
+  left -= 1
+  if (left > 0) return
+  const log = process.env["CHAOS_HITS"]
+  if (log !== undefined) appendFileSync(log, `${name}\n`)
+  process.kill(process.pid, "SIGKILL")
+  // The signal is delivered before the next turn of the event loop, not before the next line.
+  for (;;);
+}
+
+NodeRuntime.runMain(
+  report(main(process.argv.slice(2), "0.1.0")).pipe(
+    Effect.provideService(Failpoint, hook),
+    Effect.provide(NodeServices.layer)
+  ),
+  { disableErrorReporting: true }
+)
