@@ -43,7 +43,7 @@ export const audit = (workdir: string, events: ReadonlyArray<RunEvent.Sequenced>
   // Every job ran exactly once, and the journal knows each.
   const byDirectory = Map.groupBy(records, (record) => record.directory)
   for (const [directory, runs] of byDirectory) if (runs.length !== 1) fault(`${directory} ran ${runs.length} times`)
-  const folders = existsSync(join(workdir, "jobs")) ? readdirSync(join(workdir, "jobs")) : []
+  const folders = existsSync(join(workdir, "jobs")) ? readdirSync(join(workdir, "jobs")).filter((name) => !name.startsWith(".")) : []
   const journaled = new Map(view.jobs.map((job) => [job.handle.directory, job]))
   if (journaled.size !== view.jobs.length) fault("the journal has a job directory twice")
   for (const directory of byDirectory.keys()) if (!journaled.has(directory)) fault(`${directory} is not in the journal`)

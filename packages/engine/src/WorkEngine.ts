@@ -5,8 +5,7 @@
  * compile), and its runs accept no other kind.
  */
 import { Clock, Context, Duration, Effect, Layer, Queue, type Scope } from "effect"
-import type { JournalError, RunExists, RunInfo, RunLocked, RunNotFound } from "./Journal.ts"
-import { Journal } from "./Journal.ts"
+import { Journal, type JournalError, RunExists, type RunInfo, type RunLocked, RunNotFound } from "./Journal.ts"
 import { CurrentWork } from "./CurrentWork.ts"
 import type { Registered } from "./internal/attempt.ts"
 import { InvalidWork } from "./internal/decide.ts"
@@ -132,10 +131,14 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
     ) {
       yield* checkOptions(runId, options)
       const specs = yield* checkSpecs(byName, options.works ?? [])
+      // A process that died between creating the run and recording its start left a run without an event: it has
+      // not begun, so it can be started, and there is nothing to resume.
       const writer = yield* journal.open(runId, {
-        mode,
+        mode: mode === "create" ? "either" : mode,
         ...(options.owner === undefined ? {} : { owner: options.owner })
       })
+      if (mode === "create" && writer.lastSeq > 0) return yield* RunExists.of(runId)
+      if (mode === "existing" && writer.lastSeq === 0) return yield* RunNotFound.of(runId)
       const state = RunState.make()
       for (const { event } of yield* readEvents(journal, runId, 0, writer.lastSeq)) RunState.evolve(state, event)
       const failpoint = yield* Failpoint

@@ -371,6 +371,23 @@ describe("a run", () => {
     }))
 })
 
+describe("a run that was created but never began, for its process died", () => {
+  it.effect("is started as if it were new, and is nothing to resume", () =>
+    Effect.gen(function*() {
+      const { jobs, journal } = yield* laboratory
+      yield* Effect.scoped(Effect.flatMap(Journal.Journal, (each) => each.open("r", { mode: "create" }))).pipe(
+        Effect.provide(journal)
+      )
+      const engine = yield* jobs(({ name }) => Effect.succeed(name))
+      const nothing = yield* Effect.flip(Effect.scoped(engine.resume("r", { concurrency: 1 })))
+      assert.strictEqual(nothing._tag, "RunNotFound")
+      const begun = yield* Effect.scoped(Effect.flatMap(engine.start("r", { concurrency: 1 }), (run) => run.status))
+      assert.strictEqual(begun.state, "running")
+      const twice = yield* Effect.flip(Effect.scoped(engine.start("r", { concurrency: 1 })))
+      assert.strictEqual(twice._tag, "RunExists")
+    }))
+})
+
 describe("bad input", () => {
   it.effect("is refused with the field, the value and what is allowed, and nothing is added", () =>
     Effect.gen(function*() {

@@ -10,7 +10,7 @@ const source = readFileSync(new URL(import.meta.url), "utf8")
 const hash = createHash("sha256").update(source).update(JSON.stringify(parameters)).digest("hex")
 const edited = "no"
 
-const crashes = parameters.depth === 3 && parameters.width === 1
+const crashes = parameters.depth === 3
 const exitCode = crashes ? 7 : 0
 const millis = Number(process.env["CHAOS_JOB_MILLIS"] ?? "500")
 setTimeout(() => {
