@@ -19,13 +19,25 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      project("unit", ["packages/*/test/*.test.ts", "packages/*/test/unit/**/*.test.ts", "test/unit/**/*.test.ts", "examples/*/test/*.test.ts"]),
-      project("process", ["packages/*/test/process/**/*.test.ts", "test/process/**/*.test.ts", "examples/*/test/process/**/*.test.ts"], {
+      project("unit", [
+        "packages/*/test/*.test.ts",
+        "packages/*/test/unit/**/*.test.ts",
+        "test/unit/**/*.test.ts",
+        "examples/*/test/*.test.ts"
+      ]),
+      project("process", [
+        "packages/*/test/process/**/*.test.ts",
+        "test/process/**/*.test.ts",
+        "examples/*/test/process/**/*.test.ts"
+      ], {
         testTimeout: 60_000,
         hookTimeout: 60_000
       }),
       project("docs", ["test/docs/**/*.test.ts"], { testTimeout: 60_000 }),
-      project("real", ["packages/*/test/real/**/*.test.ts", "test/real/**/*.test.ts"], { testTimeout: 300_000, passWithNoTests: true }),
+      project("real", ["packages/*/test/real/**/*.test.ts", "test/real/**/*.test.ts"], {
+        testTimeout: 300_000,
+        passWithNoTests: true
+      }),
       project("long", ["packages/*/test/long/**/*.test.ts", "test/long/**/*.test.ts"], { testTimeout: 3_600_000 })
     ]
   }

@@ -14,7 +14,15 @@ import { dirname, join, resolve } from "node:path"
 import { promisify } from "node:util"
 import { deflate } from "node:zlib"
 import type { Metadata } from "./pipeline/src/decode.ts"
-import { CHANNELS, CLASSES, CROP, type Manifest, REFERENCE_VALUES, SAMPLE_VALUES, shardFile } from "./pipeline/src/format.ts"
+import {
+  CHANNELS,
+  CLASSES,
+  CROP,
+  type Manifest,
+  REFERENCE_VALUES,
+  SAMPLE_VALUES,
+  shardFile
+} from "./pipeline/src/format.ts"
 import { randomNumbers } from "./pipeline/src/order.ts"
 import { augmentationOf, DEVIATION, MEAN } from "./pipeline/src/transform.ts"
 
@@ -85,7 +93,9 @@ const CIRCLE = [
 /** The outline of a shape as an annotator would have marked it. */
 const outlineOf = ({ kind, radius, x, y }: Shape): Array<readonly [x: number, y: number]> => {
   if (kind === 0) return CIRCLE.map(([dx, dy]) => [x + ((dx * radius) >> 6), y + ((dy * radius) >> 6)])
-  const corners = kind === 1 ? [[1, 1], [-1, 1], [-1, -1], [1, -1]] as const : [[1, 0], [0, 1], [-1, 0], [0, -1]] as const
+  const corners = kind === 1
+    ? [[1, 1], [-1, 1], [-1, -1], [1, -1]] as const
+    : [[1, 0], [0, 1], [-1, 0], [0, -1]] as const
   return corners.map(([dx, dy]) => [x + dx * radius, y + dy * radius])
 }
 
@@ -108,7 +118,8 @@ const draw = (id: number, { height, seed, width }: Specification): { metadata: M
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       for (let channel = 0; channel < CHANNELS; channel++) {
-        clean[(y * width + x) * CHANNELS + channel] = base[channel]! + ((slopeX[channel]! * x + slopeY[channel]! * y) >> 7)
+        clean[(y * width + x) * CHANNELS + channel] = base[channel]! +
+          ((slopeX[channel]! * x + slopeY[channel]! * y) >> 7)
       }
     }
   }
@@ -267,7 +278,9 @@ const faultOf = async (directory: string, specification: Specification): Promise
   try {
     manifest = JSON.parse(await readFile(join(directory, "manifest.json"), "utf8")) as Manifest
   } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is none" : `its manifest is damaged: ${String(cause)}`
+    return (cause as NodeJS.ErrnoException).code === "ENOENT"
+      ? "there is none"
+      : `its manifest is damaged: ${String(cause)}`
   }
   const { files, ...made } = manifest
   const wanted = { version: VERSION, ...specification }

@@ -46,7 +46,9 @@ const prepare = async (workdir: string): Promise<void> => {
   const configuration = join(workdir, "espalier.toml")
   if (!existsSync(configuration)) cpSync(join(here, "espalier.toml"), configuration)
   const { madeBecause } = await ensureDataset(join(workdir, "data"), SPECIFICATION)
-  if (madeBecause !== undefined) process.stderr.write(`Dataset made in ${relative(process.cwd(), join(workdir, "data"))}\n`)
+  if (madeBecause !== undefined) {
+    process.stderr.write(`Dataset made in ${relative(process.cwd(), join(workdir, "data"))}\n`)
+  }
   writeFileSync(join(workdir, ".gitignore"), "*\n")
 }
 

@@ -21,7 +21,13 @@ import { parseArgs } from "node:util"
 import { ensureDataset } from "./dataset.ts"
 import { type Configuration, materialise, readSpace, sample, sizeOf, type Space } from "./space.ts"
 
-const METRICS = ["throughput", "step_time_ms", "time_to_first_batch_ms", "data_ready_percent", "peak_memory_mib"] as const
+const METRICS = [
+  "throughput",
+  "step_time_ms",
+  "time_to_first_batch_ms",
+  "data_ready_percent",
+  "peak_memory_mib"
+] as const
 
 interface Ended {
   readonly code: number | null
@@ -75,8 +81,15 @@ const cellsOf = (space: Space, { edits, parameters }: Configuration): Array<stri
   edits.join("+") || "-"
 ]
 
-/** The complete lines of an earlier run of the same sweep; what a kill left unfinished at the end is cut off. */
-const resumeFrom = async (out: string, space: Space, jobs: ReadonlyArray<Configuration>): Promise<Array<Array<string>>> => {
+/**
+ * The complete lines of an earlier run of the same sweep; what a kill left unfinished at the end is cut off. Begins the
+ * table when there is none.
+ */
+export const resumeFrom = async (
+  out: string,
+  space: Space,
+  jobs: ReadonlyArray<Configuration>
+): Promise<Array<Array<string>>> => {
   const header = columnsOf(space).join("\t")
   if (!existsSync(out)) {
     await writeFile(out, `${header}\n`)
@@ -133,7 +146,9 @@ const report = (space: Space, rows: ReadonlyArray<ReadonlyArray<string>>, repeat
   const ranking = [...values].map(([key, all]) => ({ key, value: median(all) })).sort((a, b) => a.value - b.value)
   const failed = rows.filter((row) => row[1] === "failed").length
   console.log(`space      ${sizeOf(space)} configurations`)
-  console.log(`measured   ${rows.length} jobs (${repeats} of each configuration): ${rows.length - failed} ok, ${failed} failed`)
+  console.log(
+    `measured   ${rows.length} jobs (${repeats} of each configuration): ${rows.length - failed} ok, ${failed} failed`
+  )
   if (ranking.length === 0) return
   for (const share of [0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1]) {
     const { value } = ranking[Math.round(share * (ranking.length - 1))]!
@@ -184,7 +199,9 @@ const main = async (): Promise<void> => {
   report(space, rows, repeats)
 }
 
-main().catch((error: unknown) => {
-  console.error(error instanceof Error ? `error: ${error.message}` : error)
-  process.exitCode = 1
-})
+if (import.meta.main) {
+  main().catch((error: unknown) => {
+    console.error(error instanceof Error ? `error: ${error.message}` : error)
+    process.exitCode = 1
+  })
+}

@@ -34,7 +34,12 @@ const readRecords = (workdir: string): ReadonlyArray<OwnRecord> => {
 export type Lives = ReadonlyArray<readonly [number, number]>
 
 /** Compares everything that can be compared. */
-export const audit = (workdir: string, events: ReadonlyArray<RunEvent.Sequenced>, lives: Lives, machine: number): Audit => {
+export const audit = (
+  workdir: string,
+  events: ReadonlyArray<RunEvent.Sequenced>,
+  lives: Lives,
+  machine: number
+): Audit => {
   const faults: Array<string> = []
   const fault = (text: string): void => void faults.push(text)
   const view: TreeView.TreeView = View.fold(events)
@@ -43,11 +48,15 @@ export const audit = (workdir: string, events: ReadonlyArray<RunEvent.Sequenced>
   // Every job ran exactly once, and the journal knows each.
   const byDirectory = Map.groupBy(records, (record) => record.directory)
   for (const [directory, runs] of byDirectory) if (runs.length !== 1) fault(`${directory} ran ${runs.length} times`)
-  const folders = existsSync(join(workdir, "jobs")) ? readdirSync(join(workdir, "jobs")).filter((name) => !name.startsWith(".")) : []
+  const folders = existsSync(join(workdir, "jobs"))
+    ? readdirSync(join(workdir, "jobs")).filter((name) => !name.startsWith("."))
+    : []
   const journaled = new Map(view.jobs.map((job) => [job.handle.directory, job]))
   if (journaled.size !== view.jobs.length) fault("the journal has a job directory twice")
   for (const directory of byDirectory.keys()) if (!journaled.has(directory)) fault(`${directory} is not in the journal`)
-  for (const directory of journaled.keys()) if (!byDirectory.has(directory)) fault(`${directory} has no record of its own`)
+  for (const directory of journaled.keys()) {
+    if (!byDirectory.has(directory)) fault(`${directory} has no record of its own`)
+  }
 
   // Every end is the true one, also of jobs that ended while no engine was alive.
   let unwatched = 0
@@ -95,17 +104,24 @@ export const audit = (workdir: string, events: ReadonlyArray<RunEvent.Sequenced>
     }
   }
   for (const id of works) if (!settled.has(id)) fault(`work ${id} never settled`)
-  const numbers = [...view.tree.nodes.keys()].filter((id) => /^e\d+$/.test(id)).map((id) => Number(id.slice(1))).sort((a, b) => a - b)
+  const numbers = [...view.tree.nodes.keys()].filter((id) => /^e\d+$/.test(id)).map((id) => Number(id.slice(1))).sort((
+    a,
+    b
+  ) => a - b)
   numbers.forEach((number, index) => {
     if (number !== index + 1) fault(`experiment number ${index + 1} is missing`)
   })
   for (const node of view.tree.nodes.values()) {
     if (node.status !== "completed" && node.status !== "failed") fault(`experiment ${node.id} is ${node.status}`)
-    if (node.parent !== null && !view.tree.nodes.has(node.parent)) fault(`experiment ${node.id} has no parent ${node.parent}`)
+    if (node.parent !== null && !view.tree.nodes.has(node.parent)) {
+      fault(`experiment ${node.id} has no parent ${node.parent}`)
+    }
     // Each ran its own code: the parameters that its job read are the ones that it was to try.
     for (const record of records.filter((each) => each.experiment === node.id)) {
       for (const [name, value] of Object.entries(node.changes.parameters)) {
-        if (record.parameters[name] !== value) fault(`${node.id} ran with ${name}=${String(record.parameters[name])}, not ${value}`)
+        if (record.parameters[name] !== value) {
+          fault(`${node.id} ran with ${name}=${String(record.parameters[name])}, not ${value}`)
+        }
       }
     }
   }

@@ -66,7 +66,15 @@ const deaths: ReadonlyArray<Death> = Array.from({ length: kills }, (_, index): D
   // Every third named kill hits a launch; the others go round all points in turn, so that none is left out.
   if (named % 3 === 2) return { _tag: "Launch" }
   const point = points[(named - Math.floor(named / 3)) % points.length]!
-  return { _tag: "Failpoint", point, times: point.startsWith("append") ? 1 + Math.floor(random() * 12) : pick([1, 2]) > 1 && !point.startsWith("recover") ? 2 : 1 }
+  return {
+    _tag: "Failpoint",
+    point,
+    times: point.startsWith("append")
+      ? 1 + Math.floor(random() * 12)
+      : pick([1, 2]) > 1 && !point.startsWith("recover")
+      ? 2
+      : 1
+  }
 })
 
 const here = import.meta.dirname
@@ -74,7 +82,15 @@ const workdir = mkdtempSync(join(tmpdir(), "espalier-chaos-"))
 cpSync(join(here, "espalier.toml"), join(workdir, "espalier.toml"))
 cpSync(join(here, "program"), join(workdir, "program"), { recursive: true })
 const git = (...args: ReadonlyArray<string>) =>
-  execFileSync("git", ["-C", join(workdir, "program"), "-c", "user.name=Chaos", "-c", "user.email=chaos@localhost", ...args])
+  execFileSync("git", [
+    "-C",
+    join(workdir, "program"),
+    "-c",
+    "user.name=Chaos",
+    "-c",
+    "user.email=chaos@localhost",
+    ...args
+  ])
 git("init", "--quiet", "--initial-branch", "main")
 git("add", ".")
 git("commit", "--quiet", "-m", "The program")
@@ -164,8 +180,14 @@ const all = [
 
 console.log(`seed ${seed}, ${killed} kills:`)
 for (const [name, count] of [...counts].sort()) console.log(`  ${String(count).padStart(4)}  ${name}`)
-const hits = existsSync(join(workdir, "hits.log")) ? readFileSync(join(workdir, "hits.log"), "utf8").trim().split("\n") : []
-console.log(`failpoints that killed by themselves: ${hits.length}${hits.length === 0 ? "" : ` (${[...new Set(hits)].join(", ")})`}`)
+const hits = existsSync(join(workdir, "hits.log"))
+  ? readFileSync(join(workdir, "hits.log"), "utf8").trim().split("\n")
+  : []
+console.log(
+  `failpoints that killed by themselves: ${hits.length}${
+    hits.length === 0 ? "" : ` (${[...new Set(hits)].join(", ")})`
+  }`
+)
 for (const [name, value] of Object.entries(figures)) console.log(`  ${String(value).padStart(6)}  ${name}`)
 console.log(all.length === 0 ? "nothing lost, nothing doubled, nothing told untruly" : `FAULTS:\n  ${all.join("\n  ")}`)
 console.log(`${all.length === 0 ? 1 : 0} passed, ${all.length === 0 ? 0 : 1} failed`)

@@ -45,7 +45,8 @@ export const openVerifier = async (directory: string, records: number): Promise<
   return {
     verify: ({ epoch, ids, labels, tensor }) => {
       // The reference holds for the first epoch: later ones augment the images differently.
-      for (let i = 0; i < ids.length && epoch === 0 && samples < wanted; i++) {
+      if (epoch > 0) return
+      for (let i = 0; i < ids.length && samples < wanted; i++) {
         const [sum, weighted] = digest(tensor, i * SAMPLE_VALUES)
         const entry = ids[i]! * REFERENCE_VALUES
         const right = Math.abs(sum - reference[entry]!) <= TOLERANCE &&

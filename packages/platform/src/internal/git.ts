@@ -79,7 +79,9 @@ const environment = (place: GitPlace, options: GitOptions): NodeJS.ProcessEnv =>
   const kept = Object.entries(process.env).filter(([name]) =>
     !/^GIT_/i.test(name) ||
     (/^GIT_CONFIG_/i.test(name) && !/^GIT_CONFIG_PARAMETERS$/i.test(name)) ||
-    /^GIT_(?:EXEC_PATH|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM)$/i.test(name)
+    // How git finds its parts, where it stops looking for a repository, how it reaches a server for
+    // objects that a partial clone left there.
+    /^GIT_(?:EXEC_PATH|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM|(?:SSH|SSL|HTTP|PROXY)(?:_\w+)?)$/i.test(name)
   )
   const date = options.atMillis === undefined ? undefined : `@${Math.floor(options.atMillis / 1000)} +0000`
   const set: Record<string, string | undefined> = {
@@ -130,12 +132,10 @@ export const makeGit = (executable: string, lockWait: Duration.Input): Git => {
       stdin: options.stdin
     }).pipe(
       Effect.mapError((error) => notRun(executable, args, error)),
-      Effect.flatMap((finished) =>
-        isContention(finished) ? Effect.fail(new Locked(finished)) : Effect.succeed(finished)
-      ),
+      Effect.filterOrFail((finished) => !isContention(finished), (finished) => new Locked(finished)),
       Effect.retry({ schedule: lockRetries, while: (error) => error instanceof Locked }),
       // After the last try the lock is an ordinary failure, whose message names the lock file.
-      Effect.catch((error) => error instanceof Locked ? Effect.succeed(error.finished) : Effect.fail(error))
+      Effect.catchIf((error) => error instanceof Locked, (error) => Effect.succeed(error.finished))
     )
   const run: Git["run"] = (place, args, options) =>
     Effect.flatMap(attempt(place, args, options), (finished) =>

@@ -1,7 +1,7 @@
 /** Cases of the workspace suite: which files may be read, written and edited. */
 import * as Effect from "effect/Effect"
 import { strict as assert } from "node:assert"
-import { type Edit } from "../Workspace.ts"
+import type { Edit } from "../Workspace.ts"
 import { type Case, type Check, edit, openAt, reasonOf } from "./workspaceCases.ts"
 
 export const fileCases = (check: Check): ReadonlyArray<Case> => [

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { strict as assert } from "node:assert"
-import { type Tree } from "../Workspace.ts"
+import type { Tree } from "../Workspace.ts"
 import { type Case, type Check, edit, files, hostileIds, openAt, reasonOf } from "./workspaceCases.ts"
 
 export const treeCases = (check: Check): ReadonlyArray<Case> => [

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as Path from "node:path"
-import { type GitSource } from "./support/gitSource.ts"
+import type { GitSource } from "./support/gitSource.ts"
 import { errorOf, files, isAlive, onSource, open, workspaceAt } from "./support/onSource.ts"
 
 describe("what a crash leaves behind", () => {
