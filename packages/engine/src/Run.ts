@@ -5,7 +5,7 @@
 import { Effect, Schema, Stream } from "effect"
 import type { JournalError } from "./Journal.ts"
 import type { InvalidWork, WorkSettled } from "./internal/decide.ts"
-import type { RunError } from "./internal/errors.ts"
+import { only, type RunError } from "./internal/errors.ts"
 import type { Runner } from "./internal/runner.ts"
 import { checkSpecs, makeSpec, type SpecOptions } from "./internal/spec.ts"
 import { type DuplicateWork, type RunNotAccepting, RunSuspended, WorkNotFound, WorkStopped } from "./RunError.ts"
@@ -80,8 +80,9 @@ export const make = <K extends WorkKind.Any>(
   runner: Runner,
   kinds: ReadonlyMap<string, WorkKind.Any>
 ): Run<K> => {
-  const tell = <E>(command: Parameters<Runner["send"]>[0]): Effect.Effect<void, E> =>
-    Effect.asVoid(runner.send(command)) as Effect.Effect<void, E>
+  const tell = (command: Parameters<Runner["send"]>[0]) => Effect.asVoid(runner.send(command))
+  const adding = only("InvalidWork", "DuplicateWork", "RunNotAccepting", "JournalError")
+  const steering = only("RunNotAccepting", "JournalError")
 
   const jobOf = <A extends WorkKind.Any>(kind: A, id: string): JobOf<A> => {
     const job: Job<unknown, unknown> = {
@@ -170,11 +171,11 @@ export const make = <K extends WorkKind.Any>(
           return [events, events[events.length - 1]?.seq ?? after] as const
         }))),
     add: (specs) =>
-      Effect.flatMap(checkSpecs(kinds, specs), (checked) => tell<AddError>({ _tag: "Add", specs: checked })),
+      Effect.flatMap(checkSpecs(kinds, specs), (checked) => adding(tell({ _tag: "Add", specs: checked }))),
     submit: (kind, payload, options) =>
       Effect.gen(function*() {
         const spec = yield* makeSpec(kind, payload, options ?? {}, undefined)
-        yield* tell<AddError>({ _tag: "Add", specs: [spec] })
+        yield* adding(tell({ _tag: "Add", specs: [spec] }))
         const id = yield* runner.query((state) =>
           state.works.has(spec.id) ? spec.id : state.dedupe.get(spec.dedupe ?? "") ?? spec.id
         )
@@ -188,12 +189,13 @@ export const make = <K extends WorkKind.Any>(
             new WorkNotFound({ id, message: `work "${id}" is of the kind "${status.kind}", not "${kind.kind}"` })
           )),
     work: workStatus,
-    pause: (by) => tell({ _tag: "Pause", ...asked(by) }),
-    resume: (by) => tell({ _tag: "Continue", ...asked(by) }),
-    suspend: (by) => tell({ _tag: "Suspend", ...asked(by) }),
-    cancel: (by) => tell({ _tag: "Cancel", ...asked(by) }),
-    cancelWork: (id, by) => tell({ _tag: "CancelWork", id, ...asked(by) }),
-    close: tell({ _tag: "Close" }),
+    pause: (by) => steering(tell({ _tag: "Pause", ...asked(by) })),
+    resume: (by) => steering(tell({ _tag: "Continue", ...asked(by) })),
+    suspend: (by) => steering(tell({ _tag: "Suspend", ...asked(by) })),
+    cancel: (by) => steering(tell({ _tag: "Cancel", ...asked(by) })),
+    cancelWork: (id, by) =>
+      only("WorkNotFound", "WorkSettled", "JournalError")(tell({ _tag: "CancelWork", id, ...asked(by) })),
+    close: steering(tell({ _tag: "Close" })),
     await: Effect.andThen(runner.until(() => isAtRest(runner)), runner.status)
   }
 }

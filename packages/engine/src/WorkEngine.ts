@@ -9,6 +9,7 @@ import { Journal, type JournalError, RunExists, type RunInfo, type RunLocked, Ru
 import { CurrentWork } from "./CurrentWork.ts"
 import type { Registered } from "./internal/attempt.ts"
 import { InvalidWork } from "./internal/decide.ts"
+import { only } from "./internal/errors.ts"
 import { readEvents } from "./internal/history.ts"
 import { type Message, Runner } from "./internal/runner.ts"
 import { checkSpecs, makeSpec, type SpecOptions } from "./internal/spec.ts"
@@ -167,22 +168,32 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
       yield* Effect.forkScoped(runner.loop)
       yield* Effect.addFinalizer(() => runner.stop)
       runner.recover()
-      yield* runner.send(
+      yield* only("DuplicateWork", "InvalidWork", "JournalError")(runner.send(
         state.name === "absent" ? { _tag: "Start", config, specs } : { _tag: "Open", config }
-      )
+      ))
       failpoint("recover.opened")
       return Run.make<K>(runner, byName)
     })
 
     const engine: Engine<K> = {
       start: (runId, options) =>
-        take(runId, "create", options, options.keepOpen ?? options.works === undefined) as ReturnType<
-          Engine<K>["start"]
-        >,
+        Effect.catchTag(
+          take(runId, "create", options, options.keepOpen ?? options.works === undefined),
+          "RunNotFound",
+          Effect.die
+        ),
       resume: (runId, options) =>
-        take(runId, "existing", options, options.keepOpen ?? true) as ReturnType<Engine<K>["resume"]>,
+        Effect.catchTag(
+          take(runId, "existing", options, options.keepOpen ?? true),
+          ["RunExists", "DuplicateWork"],
+          Effect.die
+        ),
       open: (runId, options) =>
-        take(runId, "either", options, options.keepOpen ?? true) as ReturnType<Engine<K>["open"]>,
+        Effect.catchTag(
+          take(runId, "either", options, options.keepOpen ?? true),
+          ["RunExists", "RunNotFound", "DuplicateWork"],
+          Effect.die
+        ),
       list: journal.list,
       history: Effect.fnUntraced(function*(runId, options) {
         return yield* readEvents(journal, runId, options?.after ?? 0, Number.MAX_SAFE_INTEGER)
@@ -224,6 +235,8 @@ export const Service = <Self>() =>
   options: { readonly kinds: Kinds }
 ): EngineClass<Self, Id, Kinds[number]> => {
   type K = Kinds[number]
+  // The class that a user makes extends this one; only then is there a Self.
+  // @effect-diagnostics-next-line classSelfMismatch:off
   class Service extends Context.Service<Self, Engine<K>>()(id) {
     static readonly kinds: ReadonlyArray<K> = options.kinds
     static get layer() {
@@ -241,6 +254,6 @@ export const Service = <Self>() =>
       })
     }
   }
-  let layer: Layer.Layer<any, never, any> | undefined
+  let layer: Layer.Layer<Self, never, unknown> | undefined
   return Service as never
 }

@@ -5,7 +5,7 @@
  * dependencies.
  */
 import { Context, type Duration, Effect, Layer, type Schedule, Schema, type Scope } from "effect"
-import { CurrentWork } from "./CurrentWork.ts"
+import type { CurrentWork } from "./CurrentWork.ts"
 import type { Claims } from "./WorkSpec.ts"
 
 /**
@@ -39,6 +39,8 @@ export class AttemptTimedOut extends Schema.TaggedError<AttemptTimedOut>()("Atte
   afterMillis: Schema.Finite
 }) {}
 
+// Payload, success and error of any kind at all: the position is invariant, so `unknown` would fit none.
+// oxlint-disable-next-line typescript/no-explicit-any
 type AnyCodec = Schema.Codec<any, any>
 
 /** A payload may be given as a schema or as the fields of a struct. */
@@ -99,6 +101,7 @@ export interface Any {
   readonly success: AnyCodec
   readonly error: AnyCodec
   readonly policies: Policies<never>
+  // oxlint-disable-next-line typescript/no-explicit-any -- as above
   readonly handler: Context.Key<any, HandlerService>
 }
 

@@ -41,7 +41,8 @@ const nameOf = (row: Row): string => `${row.state} + ${row.command} → ${row.ev
 /** `fail (retry)` is the command `fail`. */
 const baseOf = (command: string): string => command.split(" (")[0]!
 
-const isOf = (row: Row, state: string, command: string): boolean => row.state === state && baseOf(row.command) === command
+const isOf = (row: Row, state: string, command: string): boolean =>
+  row.state === state && baseOf(row.command) === command
 
 /** What a row calls the answer to a command: the tags of the events that are its business, or a refusal. */
 const answerOf = (
@@ -261,7 +262,9 @@ const inState = (state: string, act: Act): Driver => {
   return run
 }
 
-const isAboutIt = (event: RunEvent): boolean => ("id" in event ? event.id === id : event._tag === "WorkAdded" && event.spec.id === id)
+const isAboutIt = (
+  event: RunEvent
+): boolean => ("id" in event ? event.id === id : event._tag === "WorkAdded" && event.spec.id === id)
 
 describe("a work", () => {
   it.each(workRows.map((row) => [nameOf(row), row] as const))("%s", (_, row) => {
@@ -274,14 +277,18 @@ describe("a work", () => {
 
   it("has a row for every command from outside in every state", () => {
     const missing = Object.keys(workStates).flatMap((state) =>
-      fromOutside.filter((command) => !workRows.some((row) => isOf(row, state, command))).map((each) => `${state} + ${each}`)
+      fromOutside.filter((command) => !workRows.some((row) => isOf(row, state, command))).map((each) =>
+        `${state} + ${each}`
+      )
     )
     expect(missing).toEqual([])
   })
 
   it("has a row for everything that a live handler may say", () => {
     const missing = hasHandler.flatMap((state) =>
-      fromHandler.filter((command) => !workRows.some((row) => isOf(row, state, command))).map((each) => `${state} + ${each}`)
+      fromHandler.filter((command) => !workRows.some((row) => isOf(row, state, command))).map((each) =>
+        `${state} + ${each}`
+      )
     )
     expect(missing).toEqual([])
   })
@@ -290,7 +297,9 @@ describe("a work", () => {
     const unanswered = Object.keys(workStates).flatMap((state) =>
       fromHandler.filter((command) => !workRows.some((row) => isOf(row, state, command))).map((command) => {
         const run = inState(state, workCommands[command]!)
-        return `${state} + ${command}: ${answerOf(run, () => workCommands[command]!.give(run), isAboutIt)}, ${workStateOf(run)}`
+        return `${state} + ${command}: ${answerOf(run, () => workCommands[command]!.give(run), isAboutIt)}, ${
+          workStateOf(run)
+        }`
       })
     )
     expect(unanswered.length).toBeGreaterThan(40)
@@ -397,14 +406,18 @@ describe("a run", () => {
   it("has a row for every command in every state", () => {
     const commands = Object.keys(runCommands).filter((command) => !command.startsWith("last work ends"))
     const missing = Object.keys(runStates).flatMap((state) =>
-      commands.filter((command) => !runRows.some((row) => isOf(row, state, command))).map((each) => `${state} + ${each}`)
+      commands.filter((command) => !runRows.some((row) => isOf(row, state, command))).map((each) =>
+        `${state} + ${each}`
+      )
     )
     expect(missing).toEqual([])
   })
 })
 
 it("no row stands twice, and every row names a state and a command that there are", () => {
-  for (const [rows, states, commands] of [[workRows, workStates, workCommands], [runRows, runStates, runCommands]] as const) {
+  for (
+    const [rows, states, commands] of [[workRows, workStates, workCommands], [runRows, runStates, runCommands]] as const
+  ) {
     const pairs = rows.map((row) => `${row.state} + ${row.command}`)
     expect(pairs.filter((pair, index) => pairs.indexOf(pair) !== index)).toEqual([])
     for (const row of rows) {

@@ -11,7 +11,10 @@ import { projection } from "./support/projection.ts"
 const ids = (run: Driver): ReadonlyArray<string> => Array.from(run.state.works.keys())
 
 /** A run in which all works were added one after another and started as far as possible. */
-const running = (options: Parameters<typeof Driver.start>[0], ...specs: Parameters<typeof Driver.start>[1][]): Driver => {
+const running = (
+  options: Parameters<typeof Driver.start>[0],
+  ...specs: Parameters<typeof Driver.start>[1][]
+): Driver => {
   const run = Driver.start(options, ...specs)
   run.schedule()
   return run
@@ -363,7 +366,11 @@ describe("slots", () => {
   })
 
   it("of a step alone are given back by a crash, and those that are held across steps are not", () => {
-    const run = running({ pools: { gpu: 1, machine: 1 } }, spec("a", { slots: {} }), spec("b", { slots: { machine: 1 } }))
+    const run = running(
+      { pools: { gpu: 1, machine: 1 } },
+      spec("a", { slots: {} }),
+      spec("b", { slots: { machine: 1 } })
+    )
     run.succeed("b")
     run.request("a", "machine", { machine: 1 }, { until: "poll" })
     run.request("a", "step:build", { gpu: 1 }, { step: "build" })
@@ -536,8 +543,9 @@ describe("children", () => {
     const run = running({}, spec("a"), spec("b"))
     run.succeed("a", child("c"))
     run.record("b", "one", child("d"))
-    run.succeed("b", child("c"), child("d"))
+    expect(run.succeed("b", child("c"), child("d"))).toMatchObject([{ _tag: "WorkSucceeded", children: [{ id: "d" }] }])
     expect(ids(run)).toEqual(["a", "b", "c", "d"])
+    expect(run.state.unsettled).toBe(2)
   })
 
   it("keep the run from completing", () => {

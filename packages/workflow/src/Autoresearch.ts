@@ -51,6 +51,11 @@ export interface Project {
   readonly fingerprint: string
 }
 
+/** What `open` needs of a project. */
+export interface Startable extends Pick<Project, "workdir" | "settings" | "fingerprint"> {
+  readonly config: { readonly source: Pick<Config.Config["source"], "ref" | "snapshot"> }
+}
+
 /** The project of a configuration that was read already. */
 export const project = (workdir: string, raw: Config.Config): Effect.Effect<Project, SearchSpace.InvalidSearchSpace> =>
   Effect.gen(function*() {
@@ -102,18 +107,6 @@ export const handlers = Layer.mergeAll(SetupWork.layer, Lifecycle.layer, Plannin
 /** The engine with its handlers, on whatever platform, study and journal are provided. */
 export const laboratory = Laboratory.layer.pipe(Layer.provide(handlers))
 
-const ruleOf = (metric: Config.Metric) => {
-  const common = { name: metric.name, stream: metric.stream, take: metric.take, required: metric.required }
-  switch (metric.from) {
-    case "key-value":
-      return { _tag: "KeyValue" as const, ...common, key: metric.key }
-    case "json-lines":
-      return { _tag: "JsonLines" as const, ...common, field: metric.field }
-    case "regex":
-      return { _tag: "Regex" as const, ...common, pattern: metric.pattern }
-  }
-}
-
 /** Git worktrees, local processes, rules over logs, and builds by command where the configuration has one. */
 export const platform = ({ config, workdir }: Project) =>
   Layer.mergeAll(
@@ -130,7 +123,7 @@ export const platform = ({ config, workdir }: Project) =>
         environment: config.build.environment,
         timeout: config.build.timeout
       })
-  ).pipe((base) => Layer.provideMerge(Rules.layer({ rules: config.metrics.map(ruleOf) }), base))
+  ).pipe((base) => Layer.provideMerge(Rules.layer({ rules: Config.metricRules(config) }), base))
 
 /** The journal of a working directory. */
 export const journal = (workdir: string) => JournalSqlite.layer({ filename: Workdir.journal(workdir) })
@@ -146,7 +139,7 @@ export type Platform = Workspace | Execution | Artifacts | Evidence
  * - `owner`: the name that another process is told when it finds the run locked.
  */
 export const open = Effect.fn("Autoresearch.open")(function*(
-  self: Project,
+  self: Startable,
   options: { readonly mode: "run" | "resume"; readonly owner?: string }
 ) {
   const { config, fingerprint, settings, workdir } = self

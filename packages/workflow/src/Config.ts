@@ -13,9 +13,11 @@ import type { MetricRule } from "@espalier/platform/Evidence"
 import { type Duration, Effect, FileSystem, Path, Result, Schema } from "effect"
 import { parse, TomlError } from "smol-toml"
 import type { Objective } from "./ExperimentTree.ts"
-import { crossChecks, parameterOf, placeholders, substituted } from "./internal/configChecks.ts"
+import { crossChecks } from "./internal/configChecks.ts"
+import { placeholders, substituted } from "./internal/configCommands.ts"
 import { type ConfigKey, configKeys } from "./internal/configKeys.ts"
 import { lineFinder } from "./internal/configLines.ts"
+import { parameterOf } from "./internal/configParameters.ts"
 import { described, type Located, located, type Mistake, mistakesOf } from "./internal/configProblems.ts"
 import { ConfigFile } from "./internal/configSchema.ts"
 import type * as SearchSpace from "./SearchSpace.ts"
@@ -82,7 +84,12 @@ export interface Config {
   readonly parameters: ReadonlyArray<SearchSpace.Parameter>
   readonly edits: ReadonlyArray<Edit>
   readonly seeds: ReadonlyArray<Seed>
-  readonly planner: { readonly kind: "greedy" | "random"; readonly seed: number; readonly batch: number }
+  readonly planner: {
+    readonly kind: "greedy" | "random"
+    readonly seed: number
+    readonly batch: number
+    readonly confirmEvery: number
+  }
   readonly limits: {
     readonly experiments: number
     readonly jobs: number
@@ -250,7 +257,9 @@ const fromFile = (file: ConfigFile): Config => {
     job: file.job,
     build: file.build ?? null,
     objective: { ...file.objective, unit },
-    metrics: metrics.length === 0 ? [implied] : metrics.map((metric) => metric === declared ? { ...metric, unit } : metric),
+    metrics: metrics.length === 0
+      ? [implied]
+      : metrics.map((metric) => metric === declared ? { ...metric, unit } : metric),
     parameters: Object.entries(file.parameters).map(([name, table]) => parameterOf(name, table)),
     edits: file.edits,
     seeds: file.seeds,

@@ -77,7 +77,9 @@ export const confirmation = (options: {
   readonly pairs: ReadonlyArray<Pair>
   readonly comparison: Comparison
 }): Confirmation => {
-  const { challenger, champion, comparison, pairs, purpose } = options
+  const { challenger, champion, comparison, purpose } = options
+  // What is not a number cannot be stored as JSON; such a pair is why the comparison is undecided.
+  const pairs = options.pairs.filter((pair) => pair.every(Number.isFinite))
   const common = { challenger, champion, purpose, pairs, level: comparison.level }
   return comparison._tag === "Compared"
     ? {

@@ -27,16 +27,20 @@ export class ExperimentFailed extends Schema.TaggedError<ExperimentFailed>()("Ex
   }
 }
 
+/** What another try at a work would only meet again: the launch is on record, and so is what became of it. */
+const isOnRecord = ({ kind, phase }: FailureRecord): boolean => kind === "launch_failed" || phase === "job"
+
 /**
- * Up to two more tries for failures that say nothing against the experiment. A lost job is not among them: its launch is
- * on record, so another try would only find it lost again.
+ * Up to two more tries for failures that say nothing against the experiment. Neither a job that was lost is among them, nor
+ * one whose program the system refused.
  */
 const retry = Schedule.exponential("1 second").pipe(
   Schedule.upTo({ times: 2 }),
-  Schedule.while(({ input }) =>
-    input instanceof ExperimentFailed && input.failure.kind !== "job_lost" &&
-    policyOf(input.failure.kind).recovery === "retryStep" && !policyOf(input.failure.kind).blamesChanges
-  )
+  Schedule.while(({ input }) => {
+    if (!(input instanceof ExperimentFailed) || isOnRecord(input.failure)) return false
+    const { blamesChanges, recovery } = policyOf(input.failure.kind)
+    return recovery === "retryStep" && !blamesChanges
+  })
 )
 
 /** What a run starts from. `fingerprint` tells whether the configuration has changed since. */

@@ -64,8 +64,13 @@ export const summarize = (values: ReadonlyArray<number>): Summary | null => {
  */
 export const gainOf = (direction: Direction, value: number, reference: number): number | null => {
   if (!isUsable(value) || !isUsable(reference)) return null
-  return expClamped((Math.log(value) - Math.log(reference)) * sign(direction)) - 1
+  const ratio = direction === "maximize" ? value / reference : reference / value
+  return Math.min(ratio, Number.MAX_VALUE) - 1
 }
+
+/** Whether a gain is one, and worth having; the rounding of a quotient does not decide. */
+export const isWorthHaving = (gain: number, smallestGain: number): boolean =>
+  gain > 0 && gain >= smallestGain * (1 - 1e-9)
 
 const isUsable = (value: number): boolean => Number.isFinite(value) && value > 0
 
@@ -159,7 +164,9 @@ export const compare = (pairs: ReadonlyArray<Pair>, options: ComparisonOptions):
   const logarithms = pairs.map(([challenger, champion]) => Math.log(challenger) - Math.log(champion))
   const center = mean(logarithms)
   const ratio = expClamped(center)
-  if (pairs.length === 1) return undecided(ratio, "one pair does not show how much the ratio varies; at least 2 are needed")
+  if (pairs.length === 1) {
+    return undecided(ratio, "one pair does not show how much the ratio varies; at least 2 are needed")
+  }
 
   const degrees = pairs.length - 1
   const error = standardError(logarithms)
@@ -178,7 +185,7 @@ export const compare = (pairs: ReadonlyArray<Pair>, options: ComparisonOptions):
     pValue,
     level,
     verdict: pValue <= level
-      ? (gain >= options.smallestGain ? "better" : "small")
+      ? (isWorthHaving(gain, options.smallestGain) ? "better" : "small")
       : pWorse <= level
       ? "worse"
       : "uncertain"
@@ -198,7 +205,7 @@ export const describe = (comparison: Comparison): string => {
   const { gain, high, low, pValue, pairs, ratio, verdict } = comparison
   const numbers = `ratio ${ratio.toFixed(3)} (${percent(1 - comparison.level)} interval ${low.toFixed(3)} to ${
     high.toFixed(3)
-  }, p = ${pValue < 0.0005 ? "< 0.0005" : pValue.toFixed(3)}, ${pairs} pairs)`
+  }, p ${pValue < 0.0005 ? "< 0.0005" : `= ${pValue.toFixed(3)}`}, ${pairs} pairs)`
   switch (verdict) {
     case "better":
       return `better by ${percent(gain)}: ${numbers}`

@@ -2,8 +2,10 @@
  * Plan: what comes next. One decision at a time, each made of the tree as it is then and recorded with what it spawns, so that
  * a crash neither repeats nor loses a proposal.
  *
- * 1. Whatever challenges the best is confirmed first.
- * 2. While the limits allow, experiments are proposed until `batch` of them are pending.
+ * 1. While the limits allow, experiments are proposed until `batch` of them are pending.
+ * 2. After every `confirmEvery` experiments, and when nothing more is proposed, the strongest challenger of the best is
+ *    confirmed beside it. Confirming each challenger at once would spend most of the jobs on steps of a climb that the
+ *    next experiment overtakes.
  * 3. When nothing more may be proposed and nothing is pending, the best is measured once more beside the baseline:
  *    the figure that the report gives. Its pairs have had no part in any choice before.
  * 4. Then nothing is spawned, and the run completes because it has run dry.
@@ -82,29 +84,39 @@ export const decide = (
   }
   const { limits } = settings
   const left = limits.jobs === null ? Infinity : limits.jobs - tree.jobs - jobsPromised(view, settings)
-  // The last confirmation's jobs are kept back from the first, so that the limit holds with it included.
   const pairJobs = 2 * settings.objective.pairs
-  const confirm = left >= 2 * pairJobs ? crown() : null
-  const spare = left - pairJobs - (confirm === null ? 0 : pairJobs)
+  // Kept back from the first: the last confirmation, so that the limit holds with it included, and one or two to crown
+  // what the last experiments find.
+  const crowningsKept = limits.jobs === null || limits.jobs >= 8 * pairJobs ? 2 : 1
+  const spare = left - (1 + crowningsKept) * pairJobs
+  const challenge = left >= 2 * pairJobs ? crown() : null
+  const isDue = view.sinceConfirmation >= settings.planner.confirmEvery
 
   const propose = (): Decision => {
-    if (tree.stopped !== null) return { ...nothing, confirm }
     const outOfJobs = spare < settings.repeats
-    const wanted = Math.max(0, settings.planner.batch - pending.length)
-    const proposals = outOfJobs || wanted === 0
+    // A confirmation needs the whole machine. Where that holds several jobs it would never come free for it, as long as
+    // new experiments take each place that is given back.
+    const isConfirming = settings.machine > 1 && (confirm !== null || view.pendingConfirms > 0)
+    const wanted = isConfirming ? 0 : Math.max(0, settings.planner.batch - pending.length)
+    const proposals = tree.stopped !== null || outOfJobs || wanted === 0
       ? []
       : SearchPolicy[settings.planner.kind](tree, settings.space, { seed: settings.planner.seed, batch: wanted })
     const decision = Policy.decide(tree, limits, {
       elapsedMillis,
-      exhausted: !outOfJobs && wanted > 0 && proposals.length === 0
+      exhausted: !outOfJobs && wanted > 0 && proposals.length === 0,
+      confirmations: view.pendingConfirms + (challenge === null ? 0 : 1)
     })
+    const goesOn = tree.stopped === null && !outOfJobs && decision._tag === "Continue"
+    // While the search goes on, challengers gather, and the strongest is confirmed once in a while. When nothing more is
+    // proposed they have their turn as soon as nothing is pending that might be stronger.
+    const confirm = isDue || (!goesOn && pending.length === 0) ? challenge : null
+    if (tree.stopped !== null || decision._tag === "Wait") return { ...nothing, confirm }
     if (decision._tag === "Stop") return { ...nothing, confirm, stopped: decision.message }
-    if (decision._tag === "Wait") return { ...nothing, confirm }
     if (outOfJobs) {
-      if (pending.length > 0 || view.pendingConfirms > 0 || confirm !== null) return { ...nothing, confirm }
+      if (pending.length > 0 || view.pendingConfirms > 0 || challenge !== null) return { ...nothing, confirm }
       return {
         ...nothing,
-        stopped: `${tree.jobs} jobs have been launched and ${pairJobs} are kept for the last confirmation; ` +
+        stopped: `${tree.jobs} jobs have been launched and ${left} are left, which are kept for confirmations; ` +
           `the limit is ${limits.jobs}.`
       }
     }
@@ -117,7 +129,7 @@ export const decide = (
   }
 
   const decision = propose()
-  const isDone = (tree.stopped ?? decision.stopped) !== null && decision.confirm === null && pending.length === 0 &&
+  const isDone = (tree.stopped ?? decision.stopped) !== null && challenge === null && pending.length === 0 &&
     view.pendingConfirms === 0
   if (!isDone || tree.best === null || tree.best === baselineSeed || left < pairJobs) return decision
   const final = confirmPayload(view, settings, tree.best, baselineSeed, "final")

@@ -23,7 +23,7 @@ const defaultName = "Espalier"
  *
  * Every completed experiment is a dot at its objective; those without a value lie on a strip at the bottom. The best is a
  * step line through the confirmed ones, which are labelled with what they changed against their parent, and carry the
- * confidence interval of their confirmation, applied to the champion as it was measured beside them. Baseline and
+ * confidence interval of their confirmation, as seen from the champion's value. Baseline and
  * headspace are dashed lines. A value far outside of what matters is an arrow at the edge, and the axis is
  * logarithmic when the bests span more than a decade.
  */

@@ -12,7 +12,7 @@ import {
   type TreeNode
 } from "./ExperimentTree.ts"
 import { isSettled } from "./Experiment.ts"
-import { gainOf, median } from "./Measurement.ts"
+import { gainOf, isWorthHaving, median } from "./Measurement.ts"
 
 /**
  * What a run may use. `null` is without limit.
@@ -64,18 +64,23 @@ const seconds = (millis: number): string => `${(millis / 1000).toFixed(millis < 
  *
  * @param state.elapsedMillis since the run began; whoever calls has the clock
  * @param state.exhausted whether the planner has nothing left to propose
+ * @param state.confirmations how many confirmations are running or will be asked for; every challenger has one coming
+ *   when this is absent. Give it where a confirmation may fail or no jobs are left for one, or the wait never ends.
  */
 export const decide = (
   tree: ExperimentTree,
   limits: Limits,
-  state: { readonly elapsedMillis: number; readonly exhausted: boolean }
+  state: { readonly elapsedMillis: number; readonly exhausted: boolean; readonly confirmations?: number }
 ): Decision => {
   const stop = (reason: StopReason, message: string): Decision => ({ _tag: "Stop", reason, message })
   const { direction, metric, unit } = tree.objective
   const first = baseline(tree)
   if (first !== undefined && isSettled(first.status) && first.value === null) {
     const why = first.failure === null ? "" : ` (${first.failure.kind}: ${first.failure.message})`
-    return stop("baselineFailed", `The baseline ${first.status} without a measurement, so nothing can be compared${why}.`)
+    return stop(
+      "baselineFailed",
+      `The baseline ${first.status} without a measurement, so nothing can be compared${why}.`
+    )
   }
   const champion = best(tree)
   const reached = champion?.value ?? null
@@ -103,7 +108,7 @@ export const decide = (
     return { _tag: "Continue", room: limits.experiments === null ? null : limits.experiments - proposed }
   }
   const pending = [...tree.nodes.values()].filter((node) => !isSettled(node.status)).length
-  const waiting = challengers(tree).length
+  const waiting = state.confirmations ?? challengers(tree).length
   const why = isImpatient
     ? `${tree.plateau} experiments in a row did not become the best; the patience is ${limits.patience}`
     : "Nothing is left to propose: every change set of the space has been tried, or failed for good"
@@ -136,14 +141,7 @@ export const challengers = (tree: ExperimentTree): ReadonlyArray<TreeNode> => {
     if (node.id === champion.id || !isEligible(node)) continue
     if (node.confirmations.some((met) => met.purpose === "crown" && met.champion === champion.id)) continue
     const gain = gainOf(direction, node.value!, reference)
-    if (gain !== null && gain > 0 && gain >= smallestGain) found.push({ node, gain })
+    if (gain !== null && isWorthHaving(gain, smallestGain)) found.push({ node, gain })
   }
   return found.sort((a, b) => b.gain - a.gain || a.node.order - b.node.order).map(({ node }) => node)
 }
-
-/** The node whose confirmation comes next, if any. */
-export const nextChallenger = (tree: ExperimentTree): TreeNode | undefined => challengers(tree)[0]
-
-/** Whether this node challenges the best now. */
-export const challenges = (tree: ExperimentTree, id: string): boolean =>
-  challengers(tree).some((node) => node.id === id)

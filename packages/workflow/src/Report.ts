@@ -10,7 +10,7 @@
 import type { ExperimentTree, TreeNode } from "./ExperimentTree.ts"
 import { printable } from "./internal/plotText.ts"
 import { facts, gain, valueOf } from "./internal/reportFacts.ts"
-import { count, duration, percent, quantity, ratio } from "./internal/reportFormat.ts"
+import { percent, quantity, ratio } from "./internal/reportFormat.ts"
 import * as long from "./internal/reportLong.ts"
 import * as files from "./internal/reportNode.ts"
 import * as summary from "./internal/reportSummary.ts"
@@ -23,11 +23,14 @@ import { shortChange } from "./internal/reportText.ts"
  * - `name`: what the search is called; the configuration's `name`.
  * - `run`: id of the run, which names the branches `espalier/<run>/<node>`.
  * - `repository`: path of the source repository, for the commands that bring the best back.
+ * - `elapsedMillis`: how long the run took; the tree alone knows only when its experiments began and ended, not what
+ *   confirmations took after them, nor how long no engine was alive between.
  */
 export interface ReportOptions {
   readonly name?: string | undefined
   readonly run?: string | undefined
   readonly repository?: string | undefined
+  readonly elapsedMillis?: number | undefined
 }
 
 const defaultName = "Espalier"
@@ -64,7 +67,7 @@ export const masterTable = (tree: ExperimentTree): string => table.masterTable(t
  * interval, counts by outcome, time, how it stopped, each new best, what hurt, what failed and where to look.
  */
 export const summaryMarkdown = (tree: ExperimentTree, options: ReportOptions = {}): string =>
-  summary.summaryMarkdown(tree, options.name ?? defaultName)
+  summary.summaryMarkdown(tree, options.name ?? defaultName, options.elapsedMillis)
 
 /**
  * `report.md`: the method, the best as a change set and how to get it back, every experiment in the order in which it
@@ -90,6 +93,7 @@ export const nodeFiles = (
  * experiments by outcome, time, why it stopped, and where the report lies.
  *
  * @param options.report where the report was written, as it shall be shown
+ * @param options.elapsedMillis how long the run took, see {@link ReportOptions}
  *
  * @example
  * ```ts
@@ -111,7 +115,7 @@ export const nodeFiles = (
  */
 export const terminalSummary = (
   tree: ExperimentTree,
-  options: { readonly report?: string | undefined } = {}
+  options: { readonly report?: string | undefined; readonly elapsedMillis?: number | undefined } = {}
 ): ReadonlyArray<string> => {
   const known = facts(tree)
   const { baseline, best, headspace } = known
@@ -138,17 +142,14 @@ export const terminalSummary = (
     ],
     ...(best === null || isBaseline
       ? []
-      : [[
-        "Speed-up",
-        summary.speedUpText(known) + (share === null ? "" : `, ${percent(share)} of the way to the headspace`)
-      ] as const]),
+      : [
+        [
+          "Speed-up",
+          summary.speedUpText(known) + (share === null ? "" : `, ${percent(share, 2)} of the way to the headspace`)
+        ] as const
+      ]),
     ["Experiments", `${known.nodes.length}: ${summary.outcomes(known)}`],
-    [
-      "Jobs",
-      count(tree.jobs, "job") + (known.startedAt === null || known.endedAt === null
-        ? ""
-        : ` in ${duration(known.endedAt - known.startedAt)}`)
-    ],
+    ["Jobs", summary.effort(tree, known, options.elapsedMillis)],
     ["Stopped", tree.stopped ?? "not yet: the search goes on"],
     ...(options.report === undefined ? [] : [["Report", options.report] as const])
   ]

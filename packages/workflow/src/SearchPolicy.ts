@@ -30,15 +30,14 @@
  * with the interactions left out; designs that vary everything at once (Plackett and Burman 1946), of which three in
  * four runs crash as soon as two edits do.
  */
-import { type ChangeSet, describeChanges, describeValue, isSettled, noChanges, sameChanges } from "./Experiment.ts"
-import { baseline, best, type ExperimentTree, observations, type TreeNode } from "./ExperimentTree.ts"
-import { policyOf } from "./Failure.ts"
+import { type ChangeSet, describeChanges, describeValue, noChanges, sameChanges } from "./Experiment.ts"
+import { baseline, type ExperimentTree } from "./ExperimentTree.ts"
 import { expectedExcess } from "./internal/statistics.ts"
 import { survivalOf } from "./internal/statisticsBlame.ts"
-import { after, type Lattice, makeLattice, type Point, pointDistance, pointKey } from "./internal/statisticsLattice.ts"
-import { shuffled, source, type Source } from "./internal/statisticsRandom.ts"
+import { after, type Lattice, type Point, pointDistance, pointKey } from "./internal/statisticsLattice.ts"
+import { shuffled, type Source, source } from "./internal/statisticsRandom.ts"
 import { fit, type Surrogate } from "./internal/statisticsSurrogate.ts"
-import { summarize } from "./Measurement.ts"
+import { type Known, look, type View, type Worked } from "./internal/statisticsView.ts"
 import * as SearchSpace from "./SearchSpace.ts"
 
 /**
@@ -75,72 +74,13 @@ export type SearchPolicy = (
   options: ProposalOptions
 ) => ReadonlyArray<Proposal>
 
-/** How often the same change set is tried when its failures say nothing about it. */
-export const attemptsAfterInnocentFailure = 2
-
-// ------------------------------------------------------------------------------------------ what the tree tells
-
-interface Known {
-  readonly node: TreeNode
-  readonly point: Point
-}
-
-interface View {
-  readonly lattice: Lattice
-  /** experiments from the anchor, inside the space; the baseline included */
-  readonly all: ReadonlyArray<Known>
-  readonly worked: ReadonlyArray<Known & { readonly target: number; readonly count: number }>
-  readonly failed: ReadonlyArray<Known>
-  readonly pending: ReadonlyArray<Known>
-  /** keys of points that must not be proposed (again) */
-  readonly taken: Set<string>
-  readonly best: Point
-}
-
-const look = (tree: ExperimentTree, space: SearchSpace.SearchSpace): View => {
-  const lattice = makeLattice(space)
-  const root = baseline(tree)
-  const values = observations(tree)
-  const sign = tree.objective.direction === "maximize" ? 1 : -1
-  const all = [...tree.nodes.values()].filter((node) =>
-    (node.seed === null || node === root) && (node.base === null || node.base === root?.id) &&
-    SearchSpace.contains(space, node.changes)
-  ).map((node) => ({ node, point: lattice.encode(node.changes) }))
-  const worked = all.flatMap((known) => {
-    const summary = known.node.status === "completed" ? summarize(values.get(known.node.id) ?? []) : null
-    return summary === null || summary.median <= 0
-      ? []
-      : [{ ...known, target: sign * Math.log(summary.median), count: summary.count }]
-  })
-  const isBlamed = ({ failure, status }: TreeNode) =>
-    status === "failed" && failure !== null && policyOf(failure.kind).blamesChanges
-  const attempts = new Map<string, number>()
-  const taken = new Set<string>()
-  for (const { node, point } of all) {
-    const key = pointKey(point)
-    const attempt = (attempts.get(key) ?? 0) + 1
-    attempts.set(key, attempt)
-    if (node.status !== "failed" || isBlamed(node) || attempt >= attemptsAfterInnocentFailure) taken.add(key)
-  }
-  const champion = best(tree)
-  return {
-    lattice,
-    all,
-    worked,
-    failed: all.filter(({ node }) => isBlamed(node)),
-    pending: all.filter(({ node }) => !isSettled(node.status)),
-    taken,
-    best: all.find(({ node }) => node === champion)?.point ?? lattice.origin
-  }
-}
-
-/** The node a point is nearest to: its parent in the tree. Among equals the better one, then the older. */
+/** The node that a point is nearest to: its parent in the tree. Among equals the better one, then the older. */
 const parentOf = (view: View, point: Point): Known | undefined => {
-  const candidates = view.worked.length > 0 ? view.worked : view.all
-  let nearest: (Known & { readonly target?: number }) | undefined
-  for (const known of candidates as ReadonlyArray<Known & { readonly target?: number }>) {
-    const closer = nearest === undefined ? -1 : pointDistance(known.point, point) - pointDistance(nearest.point, point)
-    if (closer < 0 || (closer === 0 && (known.target ?? 0) > (nearest?.target ?? 0))) nearest = known
+  const candidates: ReadonlyArray<Known & Partial<Worked>> = view.worked.length > 0 ? view.worked : view.all
+  let nearest = candidates[0]
+  for (const known of candidates.slice(1)) {
+    const closer = pointDistance(known.point, point) - pointDistance(nearest!.point, point)
+    if (closer < 0 || (closer === 0 && (known.target ?? 0) > (nearest!.target ?? 0))) nearest = known
   }
   return nearest
 }
@@ -232,7 +172,7 @@ const restarts = 6
 /** How many of the points passed are compared by expected improvement. */
 const shortlist = 60
 
-/** What a ten times smaller chance to work costs during an ascent, as a logarithm of the objective: about 20 %. */
+/** The price of risk during an ascent: a ten times smaller chance to work weighs as much as a 20 % smaller objective. */
 const caution = 0.1
 
 /**
@@ -278,7 +218,7 @@ export const greedy: SearchPolicy = (tree, space, { batch, seed }) => {
   for (const point of isolating(view)) {
     propose(point, (step) => `${step} has only failed so far, always with other changes; alone it may work.`)
   }
-  if (proposals.length < batch && view.worked.length > 0) climb(tree, space, view, chosen, propose, numbers)
+  if (proposals.length < batch && view.worked.length > 0) climb(space, view, chosen, propose, numbers)
   // Whatever is left, least likely to crash first: a small space is searched to its end.
   if (proposals.length < batch) {
     const survival = survivalOf(view.worked.map(({ point }) => point), view.failed.map(({ point }) => point))
@@ -292,7 +232,9 @@ export const greedy: SearchPolicy = (tree, space, { batch, seed }) => {
 
 /** Whether a level, or of many ordered ones a near level, is part of an experiment already. */
 const isTried = ({ all, lattice }: View, dimension: number, level: number): boolean => {
-  const near = lattice.ordered[dimension] === true ? Math.floor((lattice.counts[dimension]! - 1) / SearchSpace.manyLevels) : 0
+  const near = lattice.ordered[dimension] === true
+    ? Math.floor((lattice.counts[dimension]! - 1) / SearchSpace.manyLevels)
+    : 0
   return all.some(({ point }) => Math.abs(point[dimension]! - level) <= near)
 }
 
@@ -320,7 +262,7 @@ const isolating = ({ all, failed, lattice }: View): ReadonlyArray<Point> => {
 }
 
 /** The observations worth fitting: the best half of what there is room for, and the latest of the others. */
-const relevant = (worked: View["worked"]): View["worked"] => {
+const relevant = (worked: ReadonlyArray<Worked>): ReadonlyArray<Worked> => {
   if (worked.length <= mostObservations) return worked
   const kept = new Set([...worked].sort((a, b) => b.target - a.target).slice(0, mostObservations / 2))
   for (const known of [...worked].reverse()) {
@@ -331,7 +273,6 @@ const relevant = (worked: View["worked"]): View["worked"] => {
 }
 
 const climb = (
-  tree: ExperimentTree,
   space: SearchSpace.SearchSpace,
   view: View,
   chosen: ReadonlyArray<Point>,
@@ -379,11 +320,14 @@ const climb = (
     if (choice === undefined) return
     const { deviation, mean } = fitted.predict(choice.point)
     const percent = (logarithm: number) => `${(Math.expm1(logarithm) * 100).toFixed(1)} %`
-    const expectation = `${mean >= incumbent.mean ? "+" : ""}${percent(mean - incumbent.mean)} (± ${percent(deviation)})`
+    const expectation = `${mean >= incumbent.mean ? "+" : ""}${percent(mean - incumbent.mean)} (± ${
+      percent(deviation)
+    })`
     if (
       !propose(
         choice.point,
-        (step, parent) => `${step} on ${parent}: by the effects seen so far, ${expectation} compared with the best expected.`
+        (step, parent) =>
+          `${step} on ${parent}: by the effects seen so far, ${expectation} compared with the best expected.`
       )
     ) return
     model = model.believing([choice.point])
@@ -400,7 +344,7 @@ const ascend = (
   survival: (point: Point) => number,
   starts: ReadonlyArray<Point>
 ): ReadonlyArray<Point> => {
-  const worth = (mean: number, point: Point) => mean + caution * Math.log10(Math.max(survival(point), 1e-9)) * 2.3
+  const worth = (mean: number, point: Point) => mean + caution * Math.log(Math.max(survival(point), 1e-9))
   const seen = new Map<string, { readonly point: Point; readonly worth: number }>()
   const climbed = new Set<string>()
   for (const start of starts) {
@@ -424,17 +368,3 @@ const ascend = (
   }
   return [...seen.values()].sort((a, b) => b.worth - a.worth).map(({ point }) => point)
 }
-
-/** The policies by the name that `[planner] kind` gives them. */
-export const policies = { greedy, random } as const
-
-/** The name of a policy. */
-export type SearchPolicyName = keyof typeof policies
-
-/** Asks a policy, by its name, for up to `batch` proposals. */
-export const propose = (
-  name: SearchPolicyName,
-  tree: ExperimentTree,
-  space: SearchSpace.SearchSpace,
-  options: ProposalOptions
-): ReadonlyArray<Proposal> => policies[name](tree, space, options)

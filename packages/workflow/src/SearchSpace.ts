@@ -7,7 +7,8 @@
  */
 import { Result, Schema } from "effect"
 import { canonicalChanges, type ChangeSet, describeValue, ParameterValue } from "./Experiment.ts"
-import { shuffled, source, type Source } from "./internal/statisticsRandom.ts"
+import { type Source, source } from "./internal/statisticsRandom.ts"
+import { allSets, countSets, drawSet, type Exclusive } from "./internal/statisticsSets.ts"
 
 /**
  * A parameter as it is declared.
@@ -63,7 +64,7 @@ export class InvalidSearchSpace extends Schema.TaggedError<InvalidSearchSpace>()
 export class InvalidAssignment extends Schema.TaggedError<InvalidAssignment>()("InvalidAssignment", {
   message: Schema.String,
   subject: Schema.String,
-  value: Schema.Union([ParameterValue, Schema.Null]),
+  value: Schema.Union([Schema.String, Schema.Number, Schema.Boolean, Schema.Null]),
   allowed: Schema.String
 }) {}
 
@@ -94,7 +95,7 @@ export interface Dimension {
 /** A checked space: what {@link make} gives. `conflicts` of an edit hold both directions. */
 export interface SearchSpace {
   readonly parameters: ReadonlyArray<Dimension>
-  readonly edits: ReadonlyArray<{ readonly name: string; readonly conflicts: ReadonlySet<string> }>
+  readonly edits: ReadonlyArray<Exclusive>
 }
 
 const namePattern = /^[A-Za-z][A-Za-z0-9._-]*$/
@@ -133,7 +134,10 @@ export const make = (declaration: {
     const seen = new Set<string>()
     for (const { name } of [...declaration.parameters, ...declaration.edits]) {
       if (!namePattern.test(name)) {
-        yield* refuse(name, `The name "${name}" is not allowed: use letters, digits, ".", "_", "-", beginning with a letter.`)
+        yield* refuse(
+          name,
+          `The name "${name}" is not allowed: use letters, digits, ".", "_", "-", beginning with a letter.`
+        )
       }
       if (seen.has(name)) {
         yield* refuse(name, `"${name}" is declared twice: parameters and edits need different names.`)
@@ -182,50 +186,62 @@ const makeDimension = (parameter: Parameter): Result.Result<Dimension, InvalidSe
     return dimension
   })
 
-const makeLevels = (
-  parameter: Parameter
-): Result.Result<Pick<Dimension, "levels" | "any">, InvalidSearchSpace> => {
-  const { name } = parameter
-  if (parameter.type === "boolean") {
-    return Result.succeed({ levels: { _tag: "List", values: [false, true], ordered: false }, any: null })
+type Checked = Result.Result<Pick<Dimension, "levels" | "any">, InvalidSearchSpace>
+
+const makeLevels = (parameter: Parameter): Checked => {
+  switch (parameter.type) {
+    case "boolean":
+      return Result.succeed({ levels: { _tag: "List", values: [false, true], ordered: false }, any: null })
+    case "choice":
+      return checkList(parameter.name, parameter.values, false)
+    case "integer":
+    case "number":
+      return makeNumericLevels(parameter)
   }
-  const isNumeric = parameter.type !== "choice"
-  const { min, max, step } = isNumeric ? parameter : {}
-  if (parameter.values !== undefined) {
-    const values: ReadonlyArray<ParameterValue> = parameter.values
+}
+
+const checkList = (name: string, values: ReadonlyArray<ParameterValue>, ordered: boolean): Checked => {
+  if (values.length === 0) return refuse(name, `Parameter "${name}" has no values: declare at least its baseline.`)
+  const twice = values.find((value, index) => values.indexOf(value) !== index)
+  if (twice !== undefined) return refuse(name, `Parameter "${name}" lists ${describeValue(twice)} twice.`)
+  return Result.succeed({ levels: { _tag: "List", values, ordered }, any: null })
+}
+
+const makeNumericLevels = (parameter: Extract<Parameter, { readonly type: "integer" | "number" }>): Checked => {
+  const { baseline, max, min, name, step, type, values } = parameter
+  const numbers = [...(values ?? []), ...[min, max, step].filter((value) => value !== undefined)]
+  const odd = numbers.find((value) => type === "integer" ? !Number.isSafeInteger(value) : !Number.isFinite(value))
+  if (odd !== undefined) {
+    return refuse(name, `Parameter "${name}" is declared with ${odd}, which is not of type ${type}.`)
+  }
+  if (values !== undefined) {
     if (min !== undefined || max !== undefined || step !== undefined) {
       return refuse(name, `Parameter "${name}" has values and a range: declare either values, or min and max.`)
     }
-    if (values.length === 0) return refuse(name, `Parameter "${name}" has no values: declare at least its baseline.`)
-    const twice = values.find((value, index) => values.indexOf(value) !== index)
-    if (twice !== undefined) return refuse(name, `Parameter "${name}" lists ${describeValue(twice)} twice.`)
-    const fraction = parameter.type === "integer" ? values.find((value) => !Number.isSafeInteger(value)) : undefined
-    if (fraction !== undefined) {
-      return refuse(name, `Parameter "${name}" is an integer, but lists ${describeValue(fraction)}.`)
-    }
-    const sorted = isNumeric ? [...parameter.values as ReadonlyArray<number>].sort((a, b) => a - b) : values
-    return Result.succeed({ levels: { _tag: "List", values: sorted, ordered: isNumeric }, any: null })
+    return checkList(name, [...values].sort((a, b) => a - b), true)
   }
   if (min === undefined || max === undefined) {
     return refuse(name, `Parameter "${name}" needs values, or both min and max.`)
   }
   if (min > max) return refuse(name, `Parameter "${name}" has min ${min} above max ${max}.`)
-  const isInteger = parameter.type === "integer"
-  if (step === undefined && !isInteger) {
-    const grid = [...Array(continuousLevels).keys()].map((i) => tidy(min + ((max - min) * i) / (continuousLevels - 1)))
-    const levels = new Set([...grid, ...parameter.baseline >= min && parameter.baseline <= max ? [parameter.baseline] : []])
-    const values = [...levels].sort((a, b) => a - b)
-    return Result.succeed({ levels: { _tag: "List", values, ordered: true }, any: { min, max } })
+  if (step !== undefined && step <= 0) return refuse(name, `Parameter "${name}" has step ${step}: it must be above 0.`)
+  if (step === undefined && type === "number") {
+    const spaced = Array.from(
+      { length: continuousLevels },
+      (_, index) => tidy(min + ((max - min) * index) / (continuousLevels - 1))
+    )
+    // The baseline is a level too; one outside the bounds is refused by the caller.
+    const all = new Set(baseline >= min && baseline <= max ? [...spaced, baseline] : spaced)
+    return Result.succeed({
+      levels: { _tag: "List", values: [...all].sort((a, b) => a - b), ordered: true },
+      any: { min, max }
+    })
   }
   const width = step ?? 1
-  if (step !== undefined && step <= 0) return refuse(name, `Parameter "${name}" has step ${step}: it must be above 0.`)
-  if (isInteger && ![min, max, width].every(Number.isSafeInteger)) {
-    return refuse(name, `Parameter "${name}" is an integer, but its min, max or step (${min}, ${max}, ${width}) is not.`)
-  }
   // Half a millionth of a step is rounding: 0.3 / 0.1 is a little below 3.
-  const count = min === max ? 1 : Math.floor((max - min) / width + 5e-7) + 1
+  const count = Math.floor((max - min) / width + 5e-7) + 1
   if (!Number.isSafeInteger(count)) {
-    return refuse(name, `Parameter "${name}" has more values between ${min} and ${max} than can be counted; declare a larger step.`)
+    return refuse(name, `Parameter "${name}" has too many values from ${min} to ${max}: declare a larger step.`)
   }
   return Result.succeed({ levels: { _tag: "Range", min, step: width, count }, any: null })
 }
@@ -251,7 +267,8 @@ export const levelOf = (dimension: Dimension, value: ParameterValue): number => 
   const { any, levels, type } = dimension
   if (levels._tag === "List") {
     const index = levels.values.indexOf(value)
-    if (index !== -1 || any === null || typeof value !== "number" || !(value >= any.min && value <= any.max)) return index
+    if (index !== -1 || any === null || typeof value !== "number") return index
+    if (!(value >= any.min && value <= any.max)) return -1
     const gaps = (levels.values as ReadonlyArray<number>).map((level) => Math.abs(level - value))
     return gaps.indexOf(Math.min(...gaps))
   }
@@ -276,13 +293,19 @@ export const valueOf = (dimension: Dimension, changes: ChangeSet): ParameterValu
 
 // ---------------------------------------------------------------------------------------------- change sets
 
+/** 0.1 + 0.2 and 0.3 are the same step, and must be the same experiment. */
+const normal = ({ levels, type }: Dimension, value: ParameterValue): ParameterValue =>
+  levels._tag === "Range" && type === "number" && typeof value === "number" ? tidy(value) : value
+
 /**
  * The one form of a change set within a space: what equals the baseline is dropped, names are in order. It expects
  * a valid one; see {@link validate}.
  */
 export const canonical = (space: SearchSpace, changes: ChangeSet): ChangeSet => {
-  const baselines = new Map(space.parameters.map(({ name, baseline }) => [name, baseline]))
-  const entries = Object.entries(changes.parameters).filter(([name, value]) => baselines.get(name) !== value)
+  const entries = space.parameters.flatMap((dimension) => {
+    const value = normal(dimension, valueOf(dimension, changes))
+    return value === normal(dimension, dimension.baseline) ? [] : [[dimension.name, value] as const]
+  })
   return canonicalChanges({ parameters: Object.fromEntries(entries), edits: changes.edits })
 }
 
@@ -310,7 +333,12 @@ export const validate = (space: SearchSpace, changes: ChangeSet): Result.Result<
     }
     const against = changes.edits.find((other) => edit.conflicts.has(other))
     if (against !== undefined) {
-      return invalid(name, null, `"${name}" or "${against}"`, `Edits "${name}" and "${against}" exclude each other; choose one.`)
+      return invalid(
+        name,
+        null,
+        `"${name}" or "${against}"`,
+        `Edits "${name}" and "${against}" exclude each other; choose one.`
+      )
     }
   }
   return Result.succeed(canonical(space, changes))
@@ -382,34 +410,7 @@ export const neighbours = (
   return moves.map((step) => ({ move: step, changes: move(space, changes, step) }))
 }
 
-/** In how many parameters and edits two change sets differ. */
-export const distance = (space: SearchSpace, a: ChangeSet, b: ChangeSet): number => {
-  let count = 0
-  for (const dimension of space.parameters) if (valueOf(dimension, a) !== valueOf(dimension, b)) count += 1
-  for (const { name } of space.edits) if (a.edits.includes(name) !== b.edits.includes(name)) count += 1
-  return count
-}
-
 // ------------------------------------------------------------------------------------------ size and chance
-
-type Edits = SearchSpace["edits"]
-
-/**
- * The number of sets of edits in which none excludes another: either the edit with most conflicts is in (and those
- * it excludes are not), or it is not. An edit without conflicts doubles the number.
- */
-const countEditSets = (edits: Edits): bigint => {
-  const degree = (edit: Edits[number]) => edits.filter((other) => edit.conflicts.has(other.name)).length
-  const busy = edits.filter((edit) => degree(edit) > 0)
-  const free = 1n << BigInt(edits.length - busy.length)
-  const pivot = busy.reduce<Edits[number] | undefined>(
-    (most, edit) => most === undefined || degree(edit) > degree(most) ? edit : most,
-    undefined
-  )
-  if (pivot === undefined) return free
-  const without = busy.filter((edit) => edit !== pivot)
-  return free * (countEditSets(without) + countEditSets(without.filter((edit) => !pivot.conflicts.has(edit.name))))
-}
 
 /**
  * How many different change sets the space holds, the baseline included. Of a number that may have any value, only
@@ -417,47 +418,25 @@ const countEditSets = (edits: Edits): bigint => {
  */
 export const size = (space: SearchSpace): bigint =>
   space.parameters.reduce((product, dimension) => product * BigInt(levelCount(dimension)), 1n) *
-  countEditSets(space.edits)
+  countSets(space.edits)
 
-/** A change set drawn from all with equal probability. */
+/** A change set drawn from all with equal probability, by the numbers of a policy; outside this package see {@link randomPoint}. */
 export const draw = (space: SearchSpace, random: Source): ChangeSet => {
   const parameters = Object.fromEntries(space.parameters.map((dimension) => {
     return [dimension.name, levelAt(dimension, random.int(levelCount(dimension)))]
   }))
-  // Edit after edit is put in with the share of the remaining sets that hold it: so every set is equally likely.
-  const edits: Array<string> = []
-  let open = shuffled(space.edits, random)
-  while (open.length > 0) {
-    const [edit, ...others] = open as [Edits[number], ...Array<Edits[number]>]
-    const compatible = others.filter((other) => !edit.conflicts.has(other.name))
-    const chance = compatible.length === others.length
-      ? 0.5
-      : ratio(countEditSets(compatible), countEditSets(open))
-    const isIn = random.next() < chance
-    if (isIn) edits.push(edit.name)
-    open = isIn ? compatible : others
-  }
+  const edits = drawSet(space.edits, random)
   return canonical(space, { parameters, edits })
 }
-
-/** A quotient of big integers between 0 and 1. */
-const ratio = (part: bigint, whole: bigint): number => Number((part << 53n) / whole) / 2 ** 53
 
 /** A change set drawn by a seed: the same seed gives the same one. */
 export const randomPoint = (space: SearchSpace, seed: string | number): ChangeSet => draw(space, source("point", seed))
 
 /** Every change set of the space, one after the other; look at {@link size} first. */
 export function* enumerate(space: SearchSpace): Generator<ChangeSet> {
-  for (const edits of editSets(space.edits)) {
+  for (const edits of allSets(space.edits)) {
     for (const parameters of assignments(space.parameters)) yield canonical(space, { parameters, edits })
   }
-}
-
-function* editSets(edits: Edits): Generator<ReadonlyArray<string>> {
-  const [edit, ...others] = edits
-  if (edit === undefined) return yield []
-  yield* editSets(others)
-  for (const set of editSets(others.filter((other) => !edit.conflicts.has(other.name)))) yield [edit.name, ...set]
 }
 
 function* assignments(parameters: ReadonlyArray<Dimension>): Generator<Record<string, ParameterValue>> {

@@ -16,7 +16,8 @@ import type { SearchSpace } from "./SearchSpace.ts"
  * - `parameters`: the baseline's values; `edits`: what may be applied, by name.
  * - `job.workingDirectory`: below the tree.
  * - `repeats`: jobs of one experiment; `machine`: jobs that may run at the same time.
- * - `batch`: experiments that are pending at the same time; `seed`: of everything random.
+ * - `batch`: experiments that are pending at the same time; `seed`: of everything random; `confirmEvery`: after how many
+ *   experiments the strongest challenger is confirmed.
  */
 export interface Settings {
   readonly run: string
@@ -37,7 +38,12 @@ export interface Settings {
     readonly description: string
     readonly arguments: ReadonlyArray<string>
   }>
-  readonly planner: { readonly kind: "greedy" | "random"; readonly seed: number; readonly batch: number }
+  readonly planner: {
+    readonly kind: "greedy" | "random"
+    readonly seed: number
+    readonly batch: number
+    readonly confirmEvery: number
+  }
   readonly limits: Limits
   readonly repeats: number
   readonly machine: number

@@ -43,6 +43,8 @@ export interface TreeView {
   readonly jobs: ReadonlyArray<JobRecord>
   readonly nodes: ReadonlyMap<string, NodeRecord>
   readonly pendingConfirms: number
+  /** Experiments that settled since a confirmation was last asked for. */
+  readonly sinceConfirmation: number
   /** Ids of all confirmations that were ever asked for. */
   readonly confirms: ReadonlySet<string>
   readonly seq: number
@@ -60,6 +62,7 @@ interface Draft extends TreeView {
   readonly jobs: Array<JobRecord>
   readonly nodes: Map<string, NodeRecord>
   pendingConfirms: number
+  sinceConfirmation: number
   readonly confirms: Set<string>
   seq: number
   beganAt: number
@@ -89,6 +92,7 @@ export const empty = (): TreeView => {
     jobs: [],
     nodes: new Map(),
     pendingConfirms: 0,
+    sinceConfirmation: 0,
     confirms: new Set(),
     seq: 0,
     beganAt: 0,
@@ -125,6 +129,7 @@ const addWork = (view: Draft, spec: WorkSpecOf, at: number): void => {
     Tree.added(view.tree, payload.spec, at)
   } else if (spec.kind === Confirm.kind) {
     view.pendingConfirms += 1
+    view.sinceConfirmation = 0
     view.confirms.add(spec.id.slice("confirm/".length))
   }
   view.works.set(spec.id, { kind: spec.kind, node })
@@ -216,6 +221,7 @@ const settle = (
   } else if (kind === Setup.kind) {
     if (event._tag === "WorkFailed") view.setupFailure = failureOf(event)
   } else if (node !== null) {
+    if (view.nodes.get(node)?.spec.seed === null) view.sinceConfirmation += 1
     if (event._tag === "WorkSucceeded") Tree.completed(view.tree, node, event.at)
     else if (event._tag === "WorkFailed") Tree.failed(view.tree, node, failureOf(event), event.at)
     else Tree.cancelled(view.tree, node, event.at)

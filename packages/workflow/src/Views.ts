@@ -22,20 +22,19 @@ export const names = ["master_table.tsv", "summary.md", "report.md", "progress.p
 /** The texts of all views, by path below the working directory; the pictures as SVG. */
 export const texts = (view: TreeView, titles: Titles): ReadonlyMap<string, string> => {
   const { tree } = view
+  const options = { ...titles, elapsedMillis: view.livedMillis }
   const files = new Map<string, string>([
     ["master_table.tsv", Report.masterTable(tree)],
-    ["summary.md", Report.summaryMarkdown(tree, titles)],
-    ["report.md", Report.reportMarkdown(tree, titles)]
+    ["summary.md", Report.summaryMarkdown(tree, options)],
+    ["report.md", Report.reportMarkdown(tree, options)]
   ])
   for (const node of tree.nodes.values()) {
-    const record = view.nodes.get(node.id)
-    const own = Report.nodeFiles(tree, node)
-    for (const [name, content] of Object.entries(own)) files.set(`tree/${node.id}/${name}`, content)
-    if (record?.analysis !== null && record?.analysis !== undefined) {
-      files.set(`tree/${node.id}/analysis.md`, `# ${node.name}\n\n${record.analysis}\n`)
+    const analysis = view.nodes.get(node.id)?.analysis ?? undefined
+    for (const [name, content] of Object.entries(Report.nodeFiles(tree, node, { analysis }))) {
+      files.set(`tree/${node.id}/${name}`, content)
     }
     const jobs = view.jobs.filter((job) => job.work === `experiment/${node.id}`)
-    if (jobs.length > 0) files.set(`tree/${node.id}/evidence.json`, `${JSON.stringify(jobs, null, 2)}\n`)
+    if (jobs.length > 0) files.set(`tree/${node.id}/jobs.json`, `${JSON.stringify(jobs, null, 2)}\n`)
   }
   return files
 }

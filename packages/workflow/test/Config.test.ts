@@ -50,7 +50,7 @@ describe("A configuration", () => {
     })
     assert.deepEqual(metrics.map(({ name }) => name), ["speed"])
     assert.deepEqual([edits, seeds], [[], []])
-    assert.deepEqual(planner, { kind: "greedy", seed: 1, batch: 4 })
+    assert.deepEqual(planner, { kind: "greedy", seed: 1, batch: 4, confirmEvery: 8 })
     assert.deepEqual(limits, {
       experiments: 40,
       jobs: 100,
@@ -129,67 +129,297 @@ description = "{workdir}"
 const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string, says: RegExp]> = [
   ["a name with a blank", smallest.replace("\"small\"", "\"so small\""), "name", /Allowed: 1 to 60 characters/],
   ["an unknown table", `${smallest}[limit]\njobs = 3\n`, "limit", /Did you mean "limits"\?/],
-  ["a key in another table's style", `${smallest}[limits]\nwall_time = "1 minute"\n`, "limits.wall_time", /Did you mean "wallTime"\?/],
-  ["a key of another table", `${smallest}[limits]\nargv = ["x"]\n`, "limits.argv", /It belongs to job\.argv or build\.argv/],
-  ["a key that is missing", smallest.replace("direction = \"maximize\"\n", ""), "objective.direction", /is missing[^]*"minimize"/],
+  [
+    "a key in another table's style",
+    `${smallest}[limits]\nwall_time = "1 minute"\n`,
+    "limits.wall_time",
+    /Did you mean "wallTime"\?/
+  ],
+  [
+    "a key of another table",
+    `${smallest}[limits]\nargv = ["x"]\n`,
+    "limits.argv",
+    /It belongs to job\.argv or build\.argv/
+  ],
+  [
+    "a key that is missing",
+    smallest.replace("direction = \"maximize\"\n", ""),
+    "objective.direction",
+    /is missing[^]*"minimize"/
+  ],
   ["a table that is missing", smallest.replace("[job]\nargv = [\"run\"]\n", ""), "job", /is missing[^]*\[job\]/],
   ["a command as one text", smallest.replace("[\"run\"]", "\"run fast\""), "job.argv", /Write \["run","fast"\]/],
   ["a command without a program", smallest.replace("[\"run\"]", "[]"), "job.argv", /list of texts, the program first/],
-  ["a duration without a unit", smallest.replace("[objective]", "timeout = 60\n[objective]"), "job.timeout", /Did you mean "60 seconds"\?/],
-  ["a duration with a short unit", smallest.replace("[objective]", "timeout = \"5m\"\n[objective]"), "job.timeout", /Did you mean "5 minutes"\?/],
-  ["a duration of nothing", smallest.replace("[objective]", "timeout = \"0 seconds\"\n[objective]"), "job.timeout", /above zero/],
+  [
+    "a duration without a unit",
+    smallest.replace("[objective]", "timeout = 60\n[objective]"),
+    "job.timeout",
+    /Did you mean "60 seconds"\?/
+  ],
+  [
+    "a duration with a short unit",
+    smallest.replace("[objective]", "timeout = \"5m\"\n[objective]"),
+    "job.timeout",
+    /Did you mean "5 minutes"\?/
+  ],
+  [
+    "a duration of nothing",
+    smallest.replace("[objective]", "timeout = \"0 seconds\"\n[objective]"),
+    "job.timeout",
+    /above zero/
+  ],
   ["a duration without an end", `${smallest}[limits]\nwallTime = "Infinity"\n`, "limits.wallTime", /above zero/],
-  ["a number as a variable", smallest.replace("[objective]", "environment = { N = 3 }\n[objective]"), "job.environment.N", /Write "3"/],
-  ["a reserved variable", smallest.replace("[objective]", "environment = { ESPALIER_JOB_DIR = \"x\" }\n[objective]"), "job.environment.ESPALIER_JOB_DIR", /reserved/],
-  ["a variable that is no name", smallest.replace("[objective]", "environment = { \"A-B\" = \"x\" }\n[objective]"), "job.environment.A-B", /is not the name of a variable/],
-  ["an unknown placeholder", smallest.replace("[\"run\"]", "[\"run\", \"{workdri}\"]"), "job.argv[2]", /Did you mean \{workdir\}\?/],
-  ["a placeholder that nobody meant", smallest.replace("[\"run\"]", "[\"run\", \"{x}\"]"), "job.argv[2]", /write \{\{x\}\}/],
-  ["a ref that is an option", smallest.replace("[job]", "ref = \"--force\"\n[job]"), "source.ref", /a branch, tag or commit/],
-  ["a parameters file outside the tree", smallest.replace("[job]", "parametersFile = \"../x.json\"\n[job]"), "source.parametersFile", /without ".."/],
-  ["a parameters file inside .git", smallest.replace("[job]", "parametersFile = \".git/config\"\n[job]"), "source.parametersFile", /below the repository/],
-  ["a direction that is nearly right", smallest.replace("\"maximize\"", "\"maximise\""), "objective.direction", /Did you mean "maximize"\?/],
-  ["a level of one", smallest.replace("[parameters", "level = 1.0\n[parameters"), "objective.level", /above 0, at most 0\.5/],
+  [
+    "a number as a variable",
+    smallest.replace("[objective]", "environment = { N = 3 }\n[objective]"),
+    "job.environment.N",
+    /Write "3"/
+  ],
+  [
+    "a reserved variable",
+    smallest.replace("[objective]", "environment = { ESPALIER_JOB_DIR = \"x\" }\n[objective]"),
+    "job.environment.ESPALIER_JOB_DIR",
+    /reserved/
+  ],
+  [
+    "a variable that is no name",
+    smallest.replace("[objective]", "environment = { \"A-B\" = \"x\" }\n[objective]"),
+    "job.environment.A-B",
+    /is not the name of a variable/
+  ],
+  [
+    "an unknown placeholder",
+    smallest.replace("[\"run\"]", "[\"run\", \"{workdri}\"]"),
+    "job.argv[2]",
+    /Did you mean \{workdir\}\?/
+  ],
+  [
+    "a placeholder that nobody meant",
+    smallest.replace("[\"run\"]", "[\"run\", \"{x}\"]"),
+    "job.argv[2]",
+    /write \{\{x\}\}/
+  ],
+  [
+    "a ref that is an option",
+    smallest.replace("[job]", "ref = \"--force\"\n[job]"),
+    "source.ref",
+    /a branch, tag or commit/
+  ],
+  [
+    "a parameters file outside the tree",
+    smallest.replace("[job]", "parametersFile = \"../x.json\"\n[job]"),
+    "source.parametersFile",
+    /without ".."/
+  ],
+  [
+    "a parameters file inside .git",
+    smallest.replace("[job]", "parametersFile = \".git/config\"\n[job]"),
+    "source.parametersFile",
+    /below the repository/
+  ],
+  [
+    "a direction that is nearly right",
+    smallest.replace("\"maximize\"", "\"maximise\""),
+    "objective.direction",
+    /Did you mean "maximize"\?/
+  ],
+  [
+    "a level of one",
+    smallest.replace("[parameters", "level = 1.0\n[parameters"),
+    "objective.level",
+    /above 0, at most 0\.5/
+  ],
   ["a level of zero", smallest.replace("[parameters", "level = 0\n[parameters"), "objective.level", /above 0/],
   ["one pair", smallest.replace("[parameters", "pairs = 1\n[parameters"), "objective.pairs", /from 2 to 1000/],
-  ["a gain that is no number", smallest.replace("[parameters", "smallestGain = nan\n[parameters"), "objective.smallestGain", /= nan/],
-  ["a metric's key in the wrong form", `${smallest}[[metrics]]\nname = "speed"\nfield = "x"\n`, "metrics[1].field", /no meaning with from = "key-value"/],
-  ["a pattern that is missing", `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\n`, "metrics[1].pattern", /is missing/],
-  ["a pattern that is broken", `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "(a"\n`, "metrics[1].pattern", /not a regular expression/],
-  ["a pattern without a group", `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "a.*"\n`, "metrics[1].pattern", /has no group/],
-  ["a metric twice", `${smallest}[[metrics]]\nname = "speed"\n[[metrics]]\nname = "speed"\n`, "metrics[2].name", /is the name of metrics\[1\] already/],
-  ["an objective that is not required", `${smallest}[[metrics]]\nname = "speed"\nrequired = false\n`, "metrics[1].required", /cannot be false/],
-  ["two units for the objective", `${smallest.replace("[parameters", "unit = \"Hz\"\n[parameters")}[[metrics]]\nname = "speed"\nunit = "1/s"\n`, "objective.unit", /differs from the unit/],
-  ["a parameter's name with a blank", `${smallest}[parameters."a b"]\ntype = "boolean"\nbaseline = true\n`, "parameters.\"a b\"", /not allowed as a name/],
-  ["an unknown type", smallest.replace("\"integer\"", "\"int\""), "parameters.workers.type", /Did you mean "integer"\?/],
-  ["a baseline that is not allowed", smallest.replace("baseline = 1", "baseline = 3"), "parameters.workers.baseline", /= 3[^]*Allowed: 1, 2, 4\./],
-  ["a baseline between the steps", `${smallest}[parameters.b]\ntype = "integer"\nmin = 0\nmax = 8\nstep = 4\nbaseline = 2\n`, "parameters.b.baseline", /0 to 8 in steps of 4/],
-  ["a baseline that is nearly a choice", `${smallest}[parameters.c]\ntype = "choice"\nvalues = ["fast", "slow"]\nbaseline = "fsat"\n`, "parameters.c.baseline", /Did you mean "fast"\?/],
-  ["a quoted boolean", `${smallest}[parameters.d]\ntype = "boolean"\nbaseline = "true"\n`, "parameters.d.baseline", /Write it without quotes/],
+  [
+    "a gain that is no number",
+    smallest.replace("[parameters", "smallestGain = nan\n[parameters"),
+    "objective.smallestGain",
+    /= nan/
+  ],
+  [
+    "a metric's key in the wrong form",
+    `${smallest}[[metrics]]\nname = "speed"\nfield = "x"\n`,
+    "metrics[1].field",
+    /no meaning with from = "key-value"/
+  ],
+  [
+    "a pattern that is missing",
+    `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\n`,
+    "metrics[1].pattern",
+    /is missing/
+  ],
+  [
+    "a pattern that is broken",
+    `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "(a"\n`,
+    "metrics[1].pattern",
+    /not a regular expression/
+  ],
+  [
+    "a pattern without a group",
+    `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "a.*"\n`,
+    "metrics[1].pattern",
+    /has no group/
+  ],
+  [
+    "a metric twice",
+    `${smallest}[[metrics]]\nname = "speed"\n[[metrics]]\nname = "speed"\n`,
+    "metrics[2].name",
+    /is the name of metrics\[1\] already/
+  ],
+  [
+    "an objective that is not required",
+    `${smallest}[[metrics]]\nname = "speed"\nrequired = false\n`,
+    "metrics[1].required",
+    /cannot be false/
+  ],
+  [
+    "two units for the objective",
+    `${smallest.replace("[parameters", "unit = \"Hz\"\n[parameters")}[[metrics]]\nname = "speed"\nunit = "1/s"\n`,
+    "objective.unit",
+    /differs from the unit/
+  ],
+  [
+    "a parameter's name with a blank",
+    `${smallest}[parameters."a b"]\ntype = "boolean"\nbaseline = true\n`,
+    "parameters.\"a b\"",
+    /not allowed as a name/
+  ],
+  [
+    "an unknown type",
+    smallest.replace("\"integer\"", "\"int\""),
+    "parameters.workers.type",
+    /Did you mean "integer"\?/
+  ],
+  [
+    "a baseline that is not allowed",
+    smallest.replace("baseline = 1", "baseline = 3"),
+    "parameters.workers.baseline",
+    /= 3[^]*Allowed: 1, 2, 4\./
+  ],
+  [
+    "a baseline between the steps",
+    `${smallest}[parameters.b]\ntype = "integer"\nmin = 0\nmax = 8\nstep = 4\nbaseline = 2\n`,
+    "parameters.b.baseline",
+    /0 to 8 in steps of 4/
+  ],
+  [
+    "a baseline that is nearly a choice",
+    `${smallest}[parameters.c]\ntype = "choice"\nvalues = ["fast", "slow"]\nbaseline = "fsat"\n`,
+    "parameters.c.baseline",
+    /Did you mean "fast"\?/
+  ],
+  [
+    "a quoted boolean",
+    `${smallest}[parameters.d]\ntype = "boolean"\nbaseline = "true"\n`,
+    "parameters.d.baseline",
+    /Write it without quotes/
+  ],
   ["values and a range", `${smallest}min = 1\n`, "parameters.workers.min", /cannot stand beside values/],
-  ["a range without an end", `${smallest}[parameters.b]\ntype = "number"\nmin = 1\nbaseline = 1\n`, "parameters.b.max", /is missing/],
-  ["a range that is empty", `${smallest}[parameters.b]\ntype = "number"\nmin = 2\nmax = 1\nbaseline = 1\n`, "parameters.b.max", /is below min, 2/],
-  ["a step of zero", `${smallest}[parameters.b]\ntype = "number"\nmin = 0\nmax = 1\nstep = 0\nbaseline = 0\n`, "parameters.b.step", /is not above 0/],
-  ["a fraction in an integer's range", `${smallest}[parameters.b]\ntype = "integer"\nmin = 0.5\nmax = 1\nbaseline = 1\n`, "parameters.b.min", /is no whole number/],
-  ["a fraction among integers", smallest.replace("[1, 2, 4]", "[1, 2.5]"), "parameters.workers.values[2]", /does not fit/],
+  [
+    "a range without an end",
+    `${smallest}[parameters.b]\ntype = "number"\nmin = 1\nbaseline = 1\n`,
+    "parameters.b.max",
+    /is missing/
+  ],
+  [
+    "a range that is empty",
+    `${smallest}[parameters.b]\ntype = "number"\nmin = 2\nmax = 1\nbaseline = 1\n`,
+    "parameters.b.max",
+    /is below min, 2/
+  ],
+  [
+    "a step of zero",
+    `${smallest}[parameters.b]\ntype = "number"\nmin = 0\nmax = 1\nstep = 0\nbaseline = 0\n`,
+    "parameters.b.step",
+    /is not above 0/
+  ],
+  [
+    "a fraction in an integer's range",
+    `${smallest}[parameters.b]\ntype = "integer"\nmin = 0.5\nmax = 1\nbaseline = 1\n`,
+    "parameters.b.min",
+    /is no whole number/
+  ],
+  [
+    "a fraction among integers",
+    smallest.replace("[1, 2, 4]", "[1, 2.5]"),
+    "parameters.workers.values[2]",
+    /does not fit/
+  ],
   ["a value twice", smallest.replace("[1, 2, 4]", "[1, 2, 2]"), "parameters.workers.values[3]", /listed twice/],
   ["no values", smallest.replace("[1, 2, 4]", "[]"), "parameters.workers.values", /is empty/],
-  ["a choice without values", `${smallest}[parameters.c]\ntype = "choice"\nbaseline = "x"\n`, "parameters.c.values", /is missing/],
-  ["a boolean with values", `${smallest}[parameters.d]\ntype = "boolean"\nvalues = [true]\nbaseline = true\n`, "parameters.d.values", /no meaning/],
+  [
+    "a choice without values",
+    `${smallest}[parameters.c]\ntype = "choice"\nbaseline = "x"\n`,
+    "parameters.c.values",
+    /is missing/
+  ],
+  [
+    "a boolean with values",
+    `${smallest}[parameters.d]\ntype = "boolean"\nvalues = [true]\nbaseline = true\n`,
+    "parameters.d.values",
+    /no meaning/
+  ],
   ["nothing to search", smallest.slice(0, smallest.indexOf("[parameters")), "parameters", /nothing to search/],
-  ["an edit that searches nothing", `${smallest}[[edits]]\nname = "a"\nfile = "f"\nsearch = ""\nreplace = "x"\n`, "edits[1].search", /is not empty/],
-  ["an edit that changes nothing", `${smallest}[[edits]]\nname = "a"\nfile = "f"\nsearch = "x"\nreplace = "x"\n`, "edits[1].replace", /changes nothing/],
-  ["an edit outside the tree", `${smallest}[[edits]]\nname = "a"\nfile = "/etc/passwd"\nsearch = "x"\nreplace = "y"\n`, "edits[1].file", /below the repository/],
-  ["an edit of the parameters file", `${smallest}[[edits]]\nname = "a"\nfile = "parameters.json"\nsearch = "x"\nreplace = "y"\n`, "edits[1].file", /Declare a parameter instead/],
-  ["an edit with a parameter's name", `${smallest}[[edits]]\nname = "workers"\nfile = "f"\nsearch = "x"\nreplace = "y"\n`, "edits[1].name", /name of a parameter/],
-  ["a conflict with an unknown edit", `${smallest}[[edits]]\nname = "pooled"\nfile = "f"\nsearch = "x"\nreplace = "y"\n[[edits]]\nname = "b"\nfile = "f"\nsearch = "x"\nreplace = "y"\nconflicts = ["poled"]\n`, "edits[2].conflicts[1]", /Did you mean "pooled"\?/],
-  ["a conflict with itself", `${smallest}[[edits]]\nname = "a"\nfile = "f"\nsearch = "x"\nreplace = "y"\nconflicts = ["a"]\n`, "edits[1].conflicts[1]", /is the edit itself/],
+  [
+    "an edit that searches nothing",
+    `${smallest}[[edits]]\nname = "a"\nfile = "f"\nsearch = ""\nreplace = "x"\n`,
+    "edits[1].search",
+    /is not empty/
+  ],
+  [
+    "an edit that changes nothing",
+    `${smallest}[[edits]]\nname = "a"\nfile = "f"\nsearch = "x"\nreplace = "x"\n`,
+    "edits[1].replace",
+    /changes nothing/
+  ],
+  [
+    "an edit outside the tree",
+    `${smallest}[[edits]]\nname = "a"\nfile = "/etc/passwd"\nsearch = "x"\nreplace = "y"\n`,
+    "edits[1].file",
+    /below the repository/
+  ],
+  [
+    "an edit of the parameters file",
+    `${smallest}[[edits]]\nname = "a"\nfile = "parameters.json"\nsearch = "x"\nreplace = "y"\n`,
+    "edits[1].file",
+    /Declare a parameter instead/
+  ],
+  [
+    "an edit with a parameter's name",
+    `${smallest}[[edits]]\nname = "workers"\nfile = "f"\nsearch = "x"\nreplace = "y"\n`,
+    "edits[1].name",
+    /name of a parameter/
+  ],
+  [
+    "a conflict with an unknown edit",
+    `${smallest}[[edits]]\nname = "pooled"\nfile = "f"\nsearch = "x"\nreplace = "y"\n[[edits]]\nname = "b"\nfile = "f"\nsearch = "x"\nreplace = "y"\nconflicts = ["poled"]\n`,
+    "edits[2].conflicts[1]",
+    /Did you mean "pooled"\?/
+  ],
+  [
+    "a conflict with itself",
+    `${smallest}[[edits]]\nname = "a"\nfile = "f"\nsearch = "x"\nreplace = "y"\nconflicts = ["a"]\n`,
+    "edits[1].conflicts[1]",
+    /is the edit itself/
+  ],
   ["a seed called baseline", `${smallest}[[seeds]]\nname = "baseline"\n`, "seeds[1].name", /reserved/],
-  ["a seed twice", `${smallest}[[seeds]]\nname = "a"\n[[seeds]]\nname = "a"\n`, "seeds[2].name", /is the name of seeds\[1\] already/],
+  [
+    "a seed twice",
+    `${smallest}[[seeds]]\nname = "a"\n[[seeds]]\nname = "a"\n`,
+    "seeds[2].name",
+    /is the name of seeds\[1\] already/
+  ],
   ["an unknown planner", `${smallest}[planner]\nkind = "gredy"\n`, "planner.kind", /Did you mean "greedy"\?/],
   ["a batch of none", `${smallest}[planner]\nbatch = 0\n`, "planner.batch", /from 1 to 1000/],
   ["a quoted number", `${smallest}[limits]\njobs = "9"\n`, "limits.jobs", /Write it without quotes/],
   ["a fraction of a job", `${smallest}[limits]\njobs = 1.5\n`, "limits.jobs", /a whole number/],
-  ["fewer jobs than the baseline takes", `${smallest}[limits]\njobs = 2\nrepeats = 3\n`, "limits.jobs", /does not suffice/]
+  [
+    "fewer jobs than the baseline takes",
+    `${smallest}[limits]\njobs = 2\nrepeats = 3\n`,
+    "limits.jobs",
+    /does not suffice/
+  ]
 ]
 
 describe("A mistake in a configuration is shown with its key and what is allowed:", () => {
@@ -202,7 +432,8 @@ describe("A mistake in a configuration is shown with its key and what is allowed
   })
 
   it("everything that is wrong, in the order of the file, each with its line", () => {
-    const text = smallest.replace("\"maximize\"", "\"up\"").replace("baseline = 1", "baseline = 9") + "[limits]\njosb = 3\n"
+    const text = smallest.replace("\"maximize\"", "\"up\"").replace("baseline = 1", "baseline = 9") +
+      "[limits]\njosb = 3\n"
     assert.deepEqual(problems(text).map(({ key, line, value }) => [line, key, value]), [
       [8, "objective.direction", "\"up\""],
       [12, "parameters.workers.baseline", "9"],
@@ -243,9 +474,13 @@ describe("Whatever is written,", () => {
         fc.integer(),
         fc.boolean(),
         fc.array(tie("value"), { maxLength: 3 }),
-        fc.dictionary(fc.oneof(fc.constantFrom("name", "type", "argv", "values", "metric"), fc.string()), tie("value"), {
-          maxKeys: 4
-        })
+        fc.dictionary(
+          fc.oneof(fc.constantFrom("name", "type", "argv", "values", "metric"), fc.string()),
+          tie("value"),
+          {
+            maxKeys: 4
+          }
+        )
       )
     })).value
   )
@@ -309,9 +544,12 @@ describe("The line of a key", () => {
 
   it("is found for every key of any file that the serializer writes", () => {
     const name = fc.stringMatching(/^[a-z]{1,4}$/)
-    const table = fc.dictionary(name, fc.dictionary(name, fc.oneof(fc.string(), fc.integer(), fc.array(fc.string())), {
-      minKeys: 1
-    }))
+    const table = fc.dictionary(
+      name,
+      fc.dictionary(name, fc.oneof(fc.string(), fc.integer(), fc.array(fc.string())), {
+        minKeys: 1
+      })
+    )
     fc.assert(
       fc.property(table, (value) => {
         const text = stringify(value as TomlTable)
@@ -337,7 +575,9 @@ describe("Loading a configuration", () => {
       FileSystem.layerNoop({
         readFileString: (path) =>
           contents[path] === undefined
-            ? Effect.fail(PlatformError.systemError({ module: "FileSystem", method: "readFileString", _tag: "NotFound" }))
+            ? Effect.fail(
+              PlatformError.systemError({ module: "FileSystem", method: "readFileString", _tag: "NotFound" })
+            )
             : Effect.succeed(contents[path])
       })
     )))
@@ -399,22 +639,26 @@ describe("The documentation of the keys", () => {
   })
 
   it("tells the defaults that are applied", () => {
-    const decoded = Result.getOrThrow(Schema.decodeUnknownResult(ConfigFile)({
-      name: "x",
-      source: { repository: "." },
-      job: { argv: ["x"] },
-      build: { argv: ["x"] },
-      objective: { metric: "x", direction: "maximize" },
-      metrics: [{ name: "x" }],
-      parameters: { x: { type: "boolean", baseline: true } },
-      edits: [{ name: "x", file: "x", search: "x", replace: "y" }],
-      seeds: [{ name: "x" }]
-    }))
+    const decoded = Result.getOrThrow(
+      Schema.decodeUnknownResult(ConfigFile)({
+        name: "x",
+        source: { repository: "." },
+        job: { argv: ["x"] },
+        build: { argv: ["x"] },
+        objective: { metric: "x", direction: "maximize" },
+        metrics: [{ name: "x" }],
+        parameters: { x: { type: "boolean", baseline: true } },
+        edits: [{ name: "x", file: "x", search: "x", replace: "y" }],
+        seeds: [{ name: "x" }]
+      })
+    )
     const encoded: unknown = Schema.encodeSync(ConfigFile)(decoded)
     for (const { default: fallback, key } of Config.keys) {
       if (!/^(\d|"|true|false|\[\]$)/.test(fallback) || key === "parameters.<name>.step") continue
       let at: unknown = encoded
-      for (const part of key.replaceAll("[]", ".0").replace("<name>", "x").split(".")) at = Reflect.get(Object(at), part)
+      for (const part of key.replaceAll("[]", ".0").replace("<name>", "x").split(".")) {
+        at = Reflect.get(Object(at), part)
+      }
       const expected: unknown = JSON.parse(fallback)
       assert.deepEqual(at, key.endsWith(".timeout") ? "600000 millis" : expected, key)
     }

@@ -45,13 +45,16 @@ describe("The width of a text", () => {
     ..."…×→↑↓−–·²µ≥±éüßЖ中😀"
   ]
 
-  it.each([["DejaVuSans", false], ["DejaVuSans-Bold", true]] as const)("is never less than what %s takes", (name, bold) => {
-    const advance = advances(fontFile(name))
-    for (const character of characters) {
-      const measured = width(character, { size: 1000, bold })
-      const real = advance(character) * 1000
-      assert(measured >= real - 0.01, `${character}: ${measured} < ${real}`)
-      if (character <= "~") assert(measured < real + 1, `${character} is measured too wide`)
+  it.each([["DejaVuSans", false], ["DejaVuSans-Bold", true]] as const)(
+    "is never less than what %s takes",
+    (name, bold) => {
+      const advance = advances(fontFile(name))
+      for (const character of characters) {
+        const measured = width(character, { size: 1000, bold })
+        const real = advance(character) * 1000
+        assert(measured >= real - 0.01, `${character}: ${measured} < ${real}`)
+        if (character <= "~") assert(measured < real + 1, `${character} is measured too wide`)
+      }
     }
-  })
+  )
 })

@@ -38,7 +38,7 @@ export const makeLandscape = (family: Family, seed: number, noise = 0.025): Land
   const random = source("landscape", family, seed)
   const between = (low: number, high: number) => low + random.next() * (high - low)
   const counts = [...Array(6 + random.int(2))].map(() => 2 + random.int(4))
-  const edits = 5 + random.int(3)
+  const edits = 5 + random.int(4)
   // Parameters begin low (a first version is careful), so that there is something to find above them.
   const baseline = counts.map((count) => random.next() < 0.7 ? 0 : random.int(count))
   const declared = SearchSpace.make({
@@ -51,20 +51,27 @@ export const makeLandscape = (family: Family, seed: number, noise = 0.025): Land
     edits: [...Array(edits).keys()].map((index) => ({ name: `e${index}`, conflicts: index === 1 ? ["e0"] : [] }))
   })
   const space = Result.getOrThrow(declared)
-  const model = makeModel(family, [...counts, ...Array<number>(edits).fill(2)], [...baseline, ...Array<number>(edits).fill(0)], counts.length, random, between)
+  const model = makeModel(
+    family,
+    [...counts, ...Array<number>(edits).fill(2)],
+    [...baseline, ...Array<number>(edits).fill(0)],
+    counts.length,
+    random,
+    between
+  )
   const indexed = (changes: ChangeSet) => [
     ...space.parameters.map((dimension) => SearchSpace.levelOf(dimension, SearchSpace.valueOf(dimension, changes))),
     ...space.edits.map(({ name }) => changes.edits.includes(name) ? 1 : 0)
   ]
-  const scale = 200 - (model.evaluate(model.baseline) ?? 0)
+  const origin = model.evaluate(model.baseline)!
   return {
     name: `${family} ${seed}`,
     space,
     value: (changes) => {
       const value = model.evaluate(indexed(changes))
-      return value === null ? null : 100 * Math.exp(value - (200 - scale))
+      return value === null ? null : 100 * Math.exp(value - origin)
     },
-    optimum: 100 * Math.exp(maximum(model, counts.length) - (200 - scale)),
+    optimum: 100 * Math.exp(maximum(model, counts.length) - origin),
     noise
   }
 }
@@ -80,14 +87,18 @@ const makeModel = (
   const dimensions = counts.length
   // Parameters have one best level; edits help, do nothing, or hurt.
   const effects = counts.map((count, dimension) => {
-    if (dimension >= parameters) return [0, random.next() < 0.3 ? between(-0.3, -0.02) : random.next() < 0.3 ? 0 : between(0.03, 0.3)]
+    if (dimension >= parameters) {
+      return [0, random.next() < 0.3 ? between(-0.3, -0.02) : random.next() < 0.3 ? 0 : between(0.03, 0.3)]
+    }
     const best = random.next() * 1.2
     const strength = between(0, 0.7)
     return [...Array(count).keys()].map((level) => -strength * (level / (count - 1) - best) ** 2)
   })
   const stage = counts.map(() => random.int(stages))
-  const weights = [...Array(stages)].map(() => Math.log(between(0.3, 1)))
   const power = family === "bottleneck" ? 6 : 1
+  const times = Float64Array.from({ length: stages }, () => between(0.3, 1) ** power)
+  // A change speeds up one stage of a pipeline, three times as much as it would speed up the whole alone.
+  const factors = effects.map((levels) => levels.map((effect) => Math.exp(-3 * power * effect)))
   const interactions: Array<readonly [number, number, number, number, number]> = []
   const strength = family === "rugged" ? 0.25 : 0.12
   for (let i = 0; i < (family === "rugged" ? 12 : 5); i++) {
@@ -95,7 +106,8 @@ const makeModel = (
     interactions.push([a, random.int(counts[a]!), b, random.int(counts[b]!), between(-strength, strength)])
   }
   // One edit and one extreme value crash alone, two pairs crash together; nothing that the baseline itself has.
-  const off = (dimension: number) => (baseline[dimension]! + 1 + random.int(counts[dimension]! - 1)) % counts[dimension]!
+  const off = (dimension: number) =>
+    (baseline[dimension]! + 1 + random.int(counts[dimension]! - 1)) % counts[dimension]!
   const bad = parameters + random.int(dimensions - parameters)
   const worse = random.int(parameters)
   const crashes: Array<ReadonlyArray<readonly [number, number]>> = [[[bad, 1]]]
@@ -105,6 +117,7 @@ const makeModel = (
     crashes.push([[a, off(a)], [b, off(b)]])
   }
   const isStaged = family === "balanced" || family === "bottleneck"
+  const scratch = new Float64Array(stages)
   return {
     counts,
     baseline,
@@ -118,12 +131,11 @@ const makeModel = (
         for (let i = 0; i < dimensions; i++) sum += effects[i]![point[i]!]!
         return sum
       }
-      // Stages of a pipeline: a change speeds up one of them, three times as much; the time is their sum, or
-      // nearly that of the slowest.
-      const logs = [...weights]
-      for (let i = 0; i < dimensions; i++) logs[stage[i]!]! -= 3 * effects[i]![point[i]!]!
+      // The time is the sum of the stages' times, or, with a high power, nearly that of the slowest.
+      scratch.set(times)
+      for (let i = 0; i < dimensions; i++) scratch[stage[i]!]! *= factors[i]![point[i]!]!
       let time = 0
-      for (const log of logs) time += Math.exp(power * log)
+      for (let i = 0; i < stages; i++) time += scratch[i]!
       return sum - Math.log(time) / power
     }
   }
@@ -168,8 +180,8 @@ export interface Outcome {
 }
 
 /**
- * Lets a policy search: `budget` experiments, each measured once, up to `concurrency` of them pending while the next
- * ones are proposed. A challenger is measured beside the best by pairs, as in a real run.
+ * Lets a policy search: `budget` experiments, each measured once, the next ones proposed when no more than
+ * `pending` of the last are unsettled. A challenger is measured beside the best by pairs, as in a real run.
  */
 export const search = (
   landscape: Landscape,
@@ -182,7 +194,11 @@ export const search = (
     const value = landscape.value(changes)
     return value === null ? null : value * Math.exp(landscape.noise * random.normal())
   }
-  const spec = (id: string, proposal: Pick<Proposal, "changes" | "parent" | "base" | "hypothesis" | "priority">, seed: string | null): ExperimentSpec => ({
+  const spec = (
+    id: string,
+    proposal: Pick<Proposal, "changes" | "parent" | "base" | "hypothesis" | "priority">,
+    seed: string | null
+  ): ExperimentSpec => ({
     id,
     name: id,
     parent: proposal.parent,
@@ -204,14 +220,24 @@ export const search = (
       ExperimentTree.measured(tree, id, { throughput: value })
       ExperimentTree.completed(tree, id, 0)
     }
-    for (let challenger = Policy.nextChallenger(tree); challenger !== undefined; challenger = Policy.nextChallenger(tree)) {
+    for (;;) {
+      const challenger = Policy.challengers(tree)[0]
+      if (challenger === undefined) break
       const champion = ExperimentTree.best(tree)!
-      const pairs = [...Array(objective.pairs)].map(() => [observe(challenger!.changes)!, observe(champion.changes)!] as const)
+      const pairs = [...Array(objective.pairs)].map(() =>
+        [observe(challenger.changes)!, observe(champion.changes)!] as const
+      )
       const comparison = Measurement.compare(pairs, objective)
       confirmations += 1
       ExperimentTree.confirmed(
         tree,
-        ExperimentTree.confirmation({ challenger: challenger.id, champion: champion.id, purpose: "crown", pairs, comparison })
+        ExperimentTree.confirmation({
+          challenger: challenger.id,
+          champion: champion.id,
+          purpose: "crown",
+          pairs,
+          comparison
+        })
       )
     }
     share.push(landscape.value(ExperimentTree.best(tree)!.changes)! / landscape.optimum)

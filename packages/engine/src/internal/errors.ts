@@ -1,6 +1,15 @@
+import { Effect } from "effect"
 import type { JournalError, RunNotFound } from "../Journal.ts"
 import type { RunQuarantined } from "../RunError.ts"
 import type { Refusal } from "./decide.ts"
 
 /** What a message to a run may be answered with. */
 export type RunError = Refusal | JournalError | RunNotFound | RunQuarantined
+
+/** Only these errors can follow from what was asked; another one is a fault of the engine, and a defect. */
+export const only = <Tag extends RunError["_tag"]>(...tags: ReadonlyArray<Tag>) => {
+  const isAllowed = (error: RunError): error is Extract<RunError, { readonly _tag: Tag }> =>
+    (tags as ReadonlyArray<string>).includes(error._tag)
+  return <A, R>(effect: Effect.Effect<A, RunError, R>) =>
+    Effect.catch(effect, (error) => isAllowed(error) ? Effect.fail(error) : Effect.die(error))
+}

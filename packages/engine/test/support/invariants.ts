@@ -3,7 +3,7 @@
  * each. One that fails is run again alone, on the same programs, so that fast-check finds the smallest that shows it.
  */
 import fc from "fast-check"
-import { it } from "vitest"
+import { beforeAll, it } from "vitest"
 import { type Program, program } from "./program.ts"
 import { Simulation, type Watch } from "./simulation.ts"
 
@@ -15,8 +15,8 @@ export const check = (isTrue: boolean, message: () => string): void => {
 /** Watches on behalf of a property until it fails. */
 const guarded = (watch: Watch, failed: (cause: unknown) => void): Watch => {
   let isOver = false
-  const guard = <Args extends ReadonlyArray<unknown>>(hook: ((...args: Args) => void) | undefined) =>
-    (...args: Args): void => {
+  const guard =
+    <Args extends ReadonlyArray<unknown>>(hook: ((...args: Args) => void) | undefined) => (...args: Args): void => {
       if (isOver || hook === undefined) return
       try {
         hook(...args)
@@ -56,31 +56,27 @@ const all = (watches: ReadonlyArray<Watch>): Watch => ({
   }
 })
 
-interface Pass {
-  /** The properties that failed, with what they said first. */
-  readonly failures: ReadonlyMap<string, unknown>
-  /** What the simulation itself threw. */
-  readonly error: unknown
-}
+/** On a machine that has other things to do. */
+export const patience = { timeout: 120_000 }
 
 export class Invariants {
   private readonly watches = new Map<string, () => Watch>()
   private readonly parameters: { readonly seed: number; readonly numRuns: number }
-  private pass: Pass | undefined
+  /** The properties that failed, with what they said first. */
+  private readonly failures = new Map<string, unknown>()
 
   constructor(parameters: { readonly seed: number; readonly numRuns: number }) {
     this.parameters = parameters
+    beforeAll(() => this.together(), patience.timeout)
   }
 
   /** States a property. `make` gives a watch for one program, so that what it remembers is of that program alone. */
   holds(sentence: string, make: () => Watch): void {
     this.watches.set(sentence, make)
-    it(sentence, () => {
-      this.pass ??= this.together()
-      if (this.pass.error !== undefined) throw this.pass.error
-      if (!this.pass.failures.has(sentence)) return
-      this.alone((each) => new Simulation(make()).run(each))
-      throw this.pass.failures.get(sentence)
+    it(sentence, patience, () => {
+      if (!this.failures.has(sentence)) return
+      this.forAll((each) => new Simulation(make()).run(each))
+      throw this.failures.get(sentence)
     })
   }
 
@@ -89,23 +85,16 @@ export class Invariants {
     this.watches.set(`watch ${this.watches.size}`, make)
   }
 
-  private together(): Pass {
-    const failures = new Map<string, unknown>()
-    let error: unknown
-    try {
-      this.alone((each) => {
-        const watches = Array.from(this.watches)
-          .filter(([sentence]) => !failures.has(sentence))
-          .map(([sentence, make]) => guarded(make(), (cause) => failures.set(sentence, cause)))
-        new Simulation(all(watches)).run(each)
-      })
-    } catch (cause) {
-      error = cause
-    }
-    return { failures, error }
+  private together(): void {
+    this.forAll((each) => {
+      const watches = Array.from(this.watches)
+        .filter(([sentence]) => !this.failures.has(sentence))
+        .map(([sentence, make]) => guarded(make(), (cause) => this.failures.set(sentence, cause)))
+      new Simulation(all(watches)).run(each)
+    })
   }
 
-  private alone(run: (program: Program) => void): void {
+  private forAll(run: (program: Program) => void): void {
     fc.assert(fc.property(program(), run), this.parameters)
   }
 }

@@ -17,7 +17,16 @@ export interface NaiveHold {
 export interface Job {
   readonly spec: WorkSpec
   readonly arrival: number
-  status: "queued" | "waiting" | "blocked" | "running" | "cancelling" | "cleaning" | "succeeded" | "failed" | "cancelled"
+  status:
+    | "queued"
+    | "waiting"
+    | "blocked"
+    | "running"
+    | "cancelling"
+    | "cleaning"
+    | "succeeded"
+    | "failed"
+    | "cancelled"
   /** How often it was started, whatever came of it. */
   starts: number
   /** A handler has run for it, so that cancelling it must undo something. */
@@ -284,7 +293,9 @@ const evolveJob = (naive: Naive, it: Job, event: Extract<RunEvent, { readonly id
     case "StepRecorded": {
       const { children, result, step: name } = event
       const index = it.steps.findIndex((each) => each.name === name)
-      it.steps = index < 0 ? [...it.steps, { name, result, children }] : it.steps.with(index, { name, result, children })
+      it.steps = index < 0
+        ? [...it.steps, { name, result, children }]
+        : it.steps.with(index, { name, result, children })
       it.holds = it.holds.filter((hold) => hold.until !== name && hold.step !== name)
       return
     }

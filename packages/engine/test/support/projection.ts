@@ -17,7 +17,10 @@ const ofEntry = (entry: WorkEntry) => {
       ...live,
       steps: Array.from(live.steps),
       holds: Array.from(live.holds),
-      requests: Array.from(live.requests, ([name, { owner, ...request }]) => [name, { ...request, owner: owner.spec.id }])
+      requests: Array.from(
+        live.requests,
+        ([name, { owner, ...request }]) => [name, { ...request, owner: owner.spec.id }]
+      )
     }
   }
 }

@@ -101,7 +101,11 @@ export class Simulation {
         return this.give(action.command === "Close" ? { _tag: "Close" } : { _tag: action.command, ...by })
       case "CancelWork": {
         const target = this.pick(this.naive.jobs, action.pick)
-        return this.give({ _tag: "CancelWork", id: action.pick % 20 === 0 ? "nobody" : target?.spec.id ?? "nobody", ...by })
+        return this.give({
+          _tag: "CancelWork",
+          id: action.pick % 20 === 0 ? "nobody" : target?.spec.id ?? "nobody",
+          ...by
+        })
       }
       case "Crash":
         this.die(action.lose)
@@ -220,7 +224,13 @@ export class Simulation {
       this.schedule()
       const job = this.naive.jobs.find((each) => Naive.isAlive(each) || each.status === "cleaning")
       if (job !== undefined) {
-        this.give(this.commandOf({ _tag: job.status === "cleaning" ? "Cleaned" : "Succeed", children: [] }, job.spec.id, job.attempt))
+        this.give(
+          this.commandOf(
+            { _tag: job.status === "cleaning" ? "Cleaned" : "Succeed", children: [] },
+            job.spec.id,
+            job.attempt
+          )
+        )
         continue
       }
       const wakes = this.naive.jobs.flatMap((each) => each.wakeAt === undefined ? [] : [each.wakeAt])

@@ -48,7 +48,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "The command"
   ],
   ["job.environment", "a table of texts; {workdir} is replaced", "{}", "Variables added to the environment"],
-  ["job.timeout", durationPhrase, "\"10 minutes\"", "A job that takes longer is stopped, and its experiment has failed"],
+  [
+    "job.timeout",
+    durationPhrase,
+    "\"10 minutes\"",
+    "A job that takes longer is stopped, and its experiment has failed"
+  ],
   [
     "job.workingDirectory",
     "a path below the folder of the program, with forward slashes, without \"..\"",
@@ -56,7 +61,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "Where the command is started"
   ],
   ["build", "a table, [build]", "none", "What is run once for each experiment before its jobs; without it nothing is"],
-  ["build.argv", "a list of texts, the program first; no shell reads it. {workdir} is replaced", "required", "The command"],
+  [
+    "build.argv",
+    "a list of texts, the program first; no shell reads it. {workdir} is replaced",
+    "required",
+    "The command"
+  ],
   ["build.environment", "a table of texts; {workdir} is replaced", "{}", "Variables added to the environment"],
   ["build.timeout", durationPhrase, "\"10 minutes\"", "A build that takes longer is stopped, and has failed"],
   ["objective", "a table, [objective]", "required", "What is better"],
@@ -80,9 +90,19 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "0.05",
     "Level of the test that crowns a new best; intervals have confidence 1 - level"
   ],
-  ["objective.pairs", "a whole number from 2 to 1000", "4", "Measurements of challenger and best, in turns, for one confirmation"],
+  [
+    "objective.pairs",
+    "a whole number from 2 to 1000",
+    "4",
+    "Measurements of challenger and best, in turns, for one confirmation"
+  ],
   ["metrics", "tables, [[metrics]]", "the objective, as a key=value line", "What is read from a job's output"],
-  ["metrics[].name", "letters, digits, \".\", \"-\", \"_\", \":\" and \"/\", beginning with a letter", "required", "What the metric is called"],
+  [
+    "metrics[].name",
+    "letters, digits, \".\", \"-\", \"_\", \":\" and \"/\", beginning with a letter",
+    "required",
+    "What the metric is called"
+  ],
   [
     "metrics[].from",
     "\"key-value\" (lines key=value), \"json-lines\" (one JSON object a line) or \"regex\"",
@@ -90,7 +110,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "The form in which the job prints it"
   ],
   ["metrics[].key", "a text; only with from = \"key-value\"", "the metric's name", "The key before the ="],
-  ["metrics[].field", "a text; only with from = \"json-lines\"", "the metric's name", "The field of the object; a dot goes into nested ones"],
+  [
+    "metrics[].field",
+    "a text; only with from = \"json-lines\"",
+    "the metric's name",
+    "The field of the object; a dot goes into nested ones"
+  ],
   [
     "metrics[].pattern",
     "a regular expression with a group around the number, named value or the first; only with from = \"regex\", and required there",
@@ -110,7 +135,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "Which value counts when it is printed more than once"
   ],
   ["metrics[].unit", "a text", "\"\"", "Shown behind numbers"],
-  ["metrics[].required", "true or false; the objective is always required", "true", "Whether a job that does not print it has failed"],
+  [
+    "metrics[].required",
+    "true or false; the objective is always required",
+    "true",
+    "Whether a job that does not print it has failed"
+  ],
   ["parameters", "tables, [parameters.<name>]", "none", "The parameters that a search may set"],
   ["parameters.<name>", `a table; the name of ${declaredName}`, "none", "One parameter"],
   ["parameters.<name>.type", "\"integer\", \"number\", \"boolean\" or \"choice\"", "required", "What its values are"],
@@ -128,7 +158,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "1 for an integer; none for a number",
     "The distance of neighbouring values"
   ],
-  ["parameters.<name>.baseline", "one of the allowed values", "required", "The value that the program has without any change"],
+  [
+    "parameters.<name>.baseline",
+    "one of the allowed values",
+    "required",
+    "The value that the program has without any change"
+  ],
   ["parameters.<name>.description", "a text", "\"\"", "What it does"],
   ["edits", "tables, [[edits]]", "none", "Alternatives in the source that a search may apply"],
   ["edits[].name", `${declaredName}; no other edit or parameter has it`, "required", "What the edit is called"],
@@ -144,12 +179,23 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "required",
     "What the seed is called"
   ],
-  ["seeds[].arguments", "a list of texts; {workdir} is replaced", "[]", "Added to job.argv: how the seed selects another mode of the program"],
+  [
+    "seeds[].arguments",
+    "a list of texts; {workdir} is replaced",
+    "[]",
+    "Added to job.argv: how the seed selects another mode of the program"
+  ],
   ["seeds[].description", "a text", "\"\"", "What it shows"],
   ["planner", "a table, [planner]", "{}", "Who proposes experiments"],
   ["planner.kind", "\"greedy\" or \"random\"", "\"greedy\"", "The search policy"],
   ["planner.seed", "a whole number", "1", "Of everything random: the same seed proposes the same"],
   ["planner.batch", "a whole number from 1 to 1000", "4", "Experiments that are pending at the same time"],
+  [
+    "planner.confirmEvery",
+    "a whole number from 1 to 1000000",
+    "8",
+    "After how many experiments the strongest challenger is measured beside the best"
+  ],
   ["limits", "a table, [limits]", "{}", "When the search stops, and how much runs at once"],
   ["limits.experiments", "a whole number from 1 to 1000000", "40", "Experiments ever proposed, seeds not counted"],
   ["limits.jobs", "a whole number from 1 to 1000000", "100", "Jobs ever launched, those of confirmations too"],
@@ -157,7 +203,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
   ["limits.patience", "a whole number from 1 to 1000000", "12", "Experiments in a row that do not become the best"],
   ["limits.target", "a number", "none", "A value of the objective that is good enough"],
   ["limits.concurrency", "a whole number from 1 to 1000", "4", "Works of the run that proceed at the same time"],
-  ["limits.machine", "a whole number from 1 to 1000", "1", "Jobs that run at the same time; with 1 measurements never disturb each other"],
+  [
+    "limits.machine",
+    "a whole number from 1 to 1000",
+    "1",
+    "Jobs that run at the same time; with 1 measurements never disturb each other"
+  ],
   ["limits.repeats", "a whole number from 1 to 1000", "1", "Jobs of one experiment; its value is their median"]
 ]
 
@@ -193,7 +244,9 @@ export const patternOf = (path: KeyPath): string => {
 /** A place as a person writes it: `metrics[2].name`, counted from one; a name that is no bare key is quoted. */
 export const writtenPath = (path: KeyPath): string =>
   path.map((part, i) =>
-    typeof part === "number" ? `[${part + 1}]` : `${i === 0 ? "" : "."}${/^[A-Za-z0-9_-]+$/.test(part) ? part : JSON.stringify(part)}`
+    typeof part === "number"
+      ? `[${part + 1}]`
+      : `${i === 0 ? "" : "."}${/^[A-Za-z0-9_-]+$/.test(part) ? part : JSON.stringify(part)}`
   ).join("")
 
 /** The names that may stand directly below a pattern. */

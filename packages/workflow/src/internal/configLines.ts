@@ -7,7 +7,10 @@ import type { KeyPath } from "./configKeys.ts"
 const keyOf = (path: KeyPath): string => JSON.stringify(path)
 
 /** Reads `a.b."c d"` at the position; undefined if there is no key. */
-const readKey = (text: string, from: number): { readonly parts: ReadonlyArray<string>; readonly end: number } | undefined => {
+const readKey = (
+  text: string,
+  from: number
+): { readonly parts: ReadonlyArray<string>; readonly end: number } | undefined => {
   const parts: Array<string> = []
   const part = /[ \t]*(?:([A-Za-z0-9_-]+)|"((?:[^"\\\n]|\\.)*)"|'([^'\n]*)')[ \t]*/y
   let end = from
@@ -53,7 +56,7 @@ const endOfValue = (text: string, from: number): number => {
       while (at < text.length && !text.startsWith(quote, at)) at += character === "\"" && text[at] === "\\" ? 2 : 1
       at += quote.length
       // Up to two more quotes belong to the text of a multi-line string.
-      if (quote === triple) while (text[at] === character) at++
+      if (quote === triple) { while (text[at] === character) at++ }
       continue
     }
     at++

@@ -2,7 +2,7 @@
  * Mistakes in a configuration, collected and put into words that a stranger can act on.
  */
 import type { SchemaIssue } from "effect"
-import { configKeys, type KeyPath, keyOf, namesBelow, patternOf, writtenPath } from "./configKeys.ts"
+import { configKeys, keyOf, type KeyPath, namesBelow, patternOf, writtenPath } from "./configKeys.ts"
 
 /** One mistake, before it has a line. `hint` is what to do when that is more than choosing an allowed value. */
 export interface Mistake {
@@ -63,9 +63,16 @@ export const nearest = (word: string, known: ReadonlyArray<string>): string | un
   const [first] = ranked
   const begun = written.length < 3 ? [] : known.filter((each) => flat(each).startsWith(written))
   if (begun.length === 1) return begun[0]
-  return first !== undefined && first.distance <= Math.max(1, Math.floor(Math.max(written.length, first.each.length) / 3))
+  return first !== undefined &&
+      first.distance <= Math.max(1, Math.floor(Math.max(written.length, first.each.length) / 3))
     ? first.each
     : undefined
+}
+
+/** The question whether another word was meant, if one is near. */
+export const didYouMean = (name: string, known: ReadonlyArray<string>): string | undefined => {
+  const meant = nearest(name, known)
+  return meant === undefined ? undefined : `Did you mean "${meant}"?`
 }
 
 const unknownKey = (path: KeyPath, value: unknown): Mistake => {
@@ -73,7 +80,9 @@ const unknownKey = (path: KeyPath, value: unknown): Mistake => {
   const pattern = patternOf(path.slice(0, -1))
   const known = namesBelow(pattern)
   const meant = nearest(key, known)
-  const elsewhere = configKeys.filter((each) => each.key.split(".").length > 1 && each.key.endsWith(`.${key}`)).map((each) => each.key)
+  const elsewhere = configKeys.filter((each) => each.key.split(".").length > 1 && each.key.endsWith(`.${key}`)).map((
+    each
+  ) => each.key)
   return {
     path,
     value,
@@ -99,7 +108,8 @@ const wrongValue = (path: KeyPath, value: unknown): Mistake => {
     ? `No shell takes it apart. Write ${writtenValue(value.split(/\s+/).filter((word) => word !== ""))}.`
     : pattern.endsWith(".environment") && (typeof value === "number" || typeof value === "boolean")
     ? `Variables are texts. Write "${String(value)}".`
-    : typeof value === "string" && /^(true|false|-?[0-9.]+)$/.test(value) && /^(a (whole )?number|true or false)/.test(keyOf(pattern)?.allowed ?? "")
+    : typeof value === "string" && /^(true|false|-?[0-9.]+)$/.test(value) &&
+        /^(a (whole )?number|true or false)/.test(keyOf(pattern)?.allowed ?? "")
     ? "Write it without quotes."
     : typeof value === "string"
     ? suggestionAmong(value, keyOf(pattern)?.allowed ?? "")
@@ -111,7 +121,13 @@ const durationHint = (value: string): string | undefined => {
   const match = /^\s*([0-9.]+)\s*(ms|s|sec|secs|m|min|mins|h|hr|hrs|d)\s*$/i.exec(value)
   const unit = match === null
     ? undefined
-    : { ms: "millis", s: "seconds", m: "minutes", h: "hours", d: "days" }[match[2]?.toLowerCase().replace(/^(s|m|h)(?!s$).*/, "$1") ?? ""]
+    : {
+      ms: "millis",
+      s: "seconds",
+      m: "minutes",
+      h: "hours",
+      d: "days"
+    }[match[2]?.toLowerCase().replace(/^(s|m|h)(?!s$).*/, "$1") ?? ""]
   return match === null || unit === undefined ? undefined : `Did you mean "${match[1]} ${unit}"?`
 }
 
@@ -142,7 +158,9 @@ export const mistakesOf = (issue: SchemaIssue.Issue, root: unknown): ReadonlyArr
         return add(unknownKey(path, valueAt(root, path)))
       case "MissingKey":
         // Only of a list that must hold something: it is the list that is wrong.
-        if (typeof path.at(-1) === "number") return add({ ...wrongValue(path.slice(0, -1), valueAt(root, path.slice(0, -1))), message: "is too short" })
+        if (typeof path.at(-1) === "number") {
+          return add({ ...wrongValue(path.slice(0, -1), valueAt(root, path.slice(0, -1))), message: "is too short" })
+        }
         return add({ path, message: "is missing", allowed: keyOf(patternOf(path))?.allowed })
       default:
         return add(wrongValue(path, valueAt(root, path)))

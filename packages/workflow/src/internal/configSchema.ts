@@ -37,7 +37,9 @@ const isInside = (path: string): boolean =>
 
 const InsidePath = Schema.String.check(Schema.makeFilter((path: string) => isInside(path.replace(/\/$/, ""))))
 
-const FilePath = Schema.String.check(Schema.makeFilter((path: string) => isInside(path) && !path.split("/").includes(".")))
+const FilePath = Schema.String.check(
+  Schema.makeFilter((path: string) => isInside(path) && !path.split("/").includes("."))
+)
 
 const Argv = Schema.TupleWithRest(Schema.Tuple([Schema.NonEmptyString]), [Schema.String])
 
@@ -125,7 +127,8 @@ export const ConfigFile = Schema.Struct({
   planner: Schema.Struct({
     kind: Schema.Literals(["greedy", "random"]).pipe(or("greedy")),
     seed: Schema.Int.pipe(or(1)),
-    batch: wholeNumber(1, 1000).pipe(or(4))
+    batch: wholeNumber(1, 1000).pipe(or(4)),
+    confirmEvery: wholeNumber(1, 1_000_000).pipe(or(8))
   }).pipe(or({})),
   limits: LimitsTable.pipe(or({}))
 })

@@ -34,7 +34,7 @@ export const logTicks = (low: number, high: number): ReadonlyArray<number> => {
     (_, i) => Math.floor(Math.log10(low)) + i
   )
   const factors = decades.length > 5 ? [1] : [1, 2, 5]
-  return decades.flatMap((power) => factors.map((factor) => Number((factor * 10 ** power).toPrecision(12)))).filter((value) =>
-    value >= low && value <= high
-  )
+  return decades.flatMap((power) => factors.map((factor) => Number((factor * 10 ** power).toPrecision(12)))).filter((
+    value
+  ) => value >= low && value <= high)
 }

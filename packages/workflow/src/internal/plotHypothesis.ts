@@ -87,7 +87,9 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
   let body = text(MARGIN, 42, title, { size: 22, bold: true }) +
     text(MARGIN, 68, subtitle, { size: 15, fill: color.muted })
   for (const { row } of forest.placed) {
-    if (row % 2 === 0) body += rect(MARGIN - 10, TOP + row * rowHeight, totalWidth - 2 * MARGIN + 20, rowHeight, "#f7f9fb")
+    if (row % 2 === 0) {
+      body += rect(MARGIN - 10, TOP + row * rowHeight, totalWidth - 2 * MARGIN + 20, rowHeight, "#f7f9fb")
+    }
   }
 
   // Edges: down from the parent, then across to the child.
@@ -191,10 +193,13 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
       })
       body += clamped === times
         ? mark(placed.node, px(times), py)
-        : path(`M${at(px(clamped) - 6)} ${at(py - 6)}L${at(px(clamped))} ${at(py)}L${at(px(clamped) - 6)} ${at(py + 6)}`, {
-          stroke: color.green,
-          width: 2.5
-        })
+        : path(
+          `M${at(px(clamped) - 6)} ${at(py - 6)}L${at(px(clamped))} ${at(py)}L${at(px(clamped) - 6)} ${at(py + 6)}`,
+          {
+            stroke: color.green,
+            width: 2.5
+          }
+        )
     }
   }
 
@@ -209,47 +214,52 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
   const has = (test: (node: TreeNode) => boolean) => known.nodes.some(test)
   const sample = (position: number) => (px: number, py: number) =>
     circle(px, py, 7, { fill: shade(position), stroke: color.faint, width: 1.2 })
-  const key = legend(MARGIN, bottom + 28, totalWidth - 2 * MARGIN, [
-    {
-      mark: (px: number, py: number) => square(px, py, 6, color.ink, color.ink),
-      label: "baseline",
-      on: baseline !== null
-    },
-    {
-      mark: (px: number, py: number) => diamond(px, py, 8, color.green, color.ink),
-      label: "headspace",
-      on: headspace !== null
-    },
-    { mark: sample(-0.7), label: "worse than the baseline", on: factors.some((each) => each < 1) },
-    { mark: sample(0.7), label: "better", on: factors.some((each) => each > 1) },
-    {
-      mark: (px: number, py: number) => circle(px, py, 7, { fill: color.paper, stroke: color.ink, width: 2.2 }),
-      label: "was the confirmed best",
-      on: has((node) => node.crowned && node.id !== baseline?.id && node.id !== best?.id)
-    },
-    {
-      mark: (px: number, py: number) => star(px, py, 10, color.orange, color.ink),
-      label: "best",
-      on: best !== null && best.id !== baseline?.id
-    },
-    {
-      mark: (px: number, py: number) => line(px - 9, py, px + 9, py, color.blue, { width: 3 }),
-      label: "path to the best",
-      on: known.bestPath.length > 1
-    },
-    { mark: failedMark, label: "failed", on: has(({ status }) => status === "failed") },
-    { mark: cancelledMark, label: "cancelled", on: has(({ status }) => status === "cancelled") },
-    {
-      mark: openMark,
-      label: "in progress",
-      on: has(({ status }) => status !== "completed" && status !== "failed" && status !== "cancelled")
-    },
-    {
-      mark: valuelessMark,
-      label: "completed without the objective",
-      on: has((node) => node.status === "completed" && valueOf(node) === null)
-    }
-  ].filter(({ on }) => on))
+  const key = legend(
+    MARGIN,
+    bottom + 28,
+    totalWidth - 2 * MARGIN,
+    [
+      {
+        mark: (px: number, py: number) => square(px, py, 6, color.ink, color.ink),
+        label: "baseline",
+        on: baseline !== null
+      },
+      {
+        mark: (px: number, py: number) => diamond(px, py, 8, color.green, color.ink),
+        label: "headspace",
+        on: headspace !== null
+      },
+      { mark: sample(-0.7), label: "worse than the baseline", on: factors.some((each) => each < 1) },
+      { mark: sample(0.7), label: "better", on: factors.some((each) => each > 1) },
+      {
+        mark: (px: number, py: number) => circle(px, py, 7, { fill: color.paper, stroke: color.ink, width: 2.2 }),
+        label: "was the confirmed best",
+        on: has((node) => node.crowned && node.id !== baseline?.id && node.id !== best?.id)
+      },
+      {
+        mark: (px: number, py: number) => star(px, py, 10, color.orange, color.ink),
+        label: "best",
+        on: best !== null && best.id !== baseline?.id
+      },
+      {
+        mark: (px: number, py: number) => line(px - 9, py, px + 9, py, color.blue, { width: 3 }),
+        label: "path to the best",
+        on: known.bestPath.length > 1
+      },
+      { mark: failedMark, label: "failed", on: has(({ status }) => status === "failed") },
+      { mark: cancelledMark, label: "cancelled", on: has(({ status }) => status === "cancelled") },
+      {
+        mark: openMark,
+        label: "in progress",
+        on: has(({ status }) => status !== "completed" && status !== "failed" && status !== "cancelled")
+      },
+      {
+        mark: valuelessMark,
+        label: "completed without the objective",
+        on: has((node) => node.status === "completed" && valueOf(node) === null)
+      }
+    ].filter(({ on }) => on)
+  )
   return document({
     width: totalWidth,
     height: Math.ceil(bottom + 28 + key.height + 8),

@@ -6,7 +6,7 @@
  * algorithms for point-feature label placement", 1995), and a dozen labels do not need more. A label with no
  * free place is tried again shortened, and then left out: an unlabelled point is honest, text over text is not.
  */
-import { fit, width, type Face } from "./plotText.ts"
+import { type Face, fit, width } from "./plotText.ts"
 
 export interface Box {
   readonly x: number
@@ -51,7 +51,8 @@ interface Segment {
 
 /** Do two segments cross? */
 const meet = (a: Segment, b: Segment): boolean => {
-  const side = (of: Segment, x: number, y: number) => Math.sign((of.x2 - of.x1) * (y - of.y1) - (of.y2 - of.y1) * (x - of.x1))
+  const side = (of: Segment, x: number, y: number) =>
+    Math.sign((of.x2 - of.x1) * (y - of.y1) - (of.y2 - of.y1) * (x - of.x1))
   return side(a, b.x1, b.y1) * side(a, b.x2, b.y2) < 0 && side(b, a.x1, a.y1) * side(b, a.x2, a.y2) < 0
 }
 
@@ -86,7 +87,13 @@ export const place = (
     readonly suffix: string
     readonly radius: number
   }>,
-  o: { readonly area: Box; readonly face: Face; readonly maxWidth: number; readonly up: boolean; readonly obstacles: Obstacles }
+  o: {
+    readonly area: Box
+    readonly face: Face
+    readonly maxWidth: number
+    readonly up: boolean
+    readonly obstacles: Obstacles
+  }
 ): ReadonlyArray<PlacedLabel> => {
   const height = o.face.size * 1.3
   const placed: Array<PlacedLabel> = []
@@ -132,7 +139,7 @@ export const place = (
               const roomy = { x: box.x - 3, y: box.y - 3, w: box.w + 6, h: box.h + 6 }
               for (const each of o.obstacles.lines) if (crosses(roomy, each)) cost += each.cost
               const leader = { x1: label.x, y1: label.y, x2: end.x, y2: end.y }
-              for (const each of leaders) cost += crosses(roomy, each) ? 80 : meet(leader, each) ? 60 : 0
+              for (const each of leaders) cost += crosses(roomy, each) ? 160 : meet(leader, each) ? 80 : 0
               // A leader through another label's text would read as a strike-through.
               for (const other of placed) if (crosses(other.box, leader)) cost += 200
               if (best === undefined || cost < best.cost) best = { box, cost }
@@ -151,7 +158,12 @@ export const place = (
 }
 
 /** Moves labels on a vertical line apart to at least `gap`, keeping their order and staying near where they belong. */
-export const spread = (wanted: ReadonlyArray<number>, gap: number, low: number, high: number): ReadonlyArray<number> => {
+export const spread = (
+  wanted: ReadonlyArray<number>,
+  gap: number,
+  low: number,
+  high: number
+): ReadonlyArray<number> => {
   const order = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y || a.i - b.i)
   const result: Array<number> = wanted.map(() => 0)
   let floor = low

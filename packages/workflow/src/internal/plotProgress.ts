@@ -3,9 +3,24 @@
  */
 import { logTicks, scale, ticks, wholeTicks } from "./plotAxis.ts"
 import { nearest, place, spread } from "./plotLabels.ts"
-import { arrow, at, circle, color, cross, diamond, document, legend, line, path, rect, square, star, text } from "./plotSvg.ts"
+import {
+  arrow,
+  at,
+  circle,
+  color,
+  cross,
+  diamond,
+  document,
+  legend,
+  line,
+  path,
+  rect,
+  square,
+  star,
+  text
+} from "./plotSvg.ts"
 import { fit, printable, width } from "./plotText.ts"
-import { facts, gain, oriented, valueOf, type Facts } from "./reportFacts.ts"
+import { type Facts, facts, gain, oriented, valueOf } from "./reportFacts.ts"
 import { number, percent, ratio } from "./reportFormat.ts"
 import { headline, shortChange } from "./reportText.ts"
 import type { Confirmation, ExperimentTree, TreeNode } from "../ExperimentTree.ts"
@@ -15,15 +30,17 @@ const HEIGHT = 800
 const LEFT = 96
 const TOP = 104
 
-/** In the objective's unit: where the challenger of a confirmation lies, given the champion measured beside it. */
+/**
+ * In the objective's unit: where the challenger of a confirmation lies, seen from the champion's own value. Not from
+ * what the champion measured that day: a machine that has become slower since would move the bar off the picture.
+ */
 const interval = (
   tree: ExperimentTree,
   confirmation: Confirmation
 ): { readonly low: number; readonly high: number } | null => {
   const times = oriented(tree.objective, confirmation)?.interval
-  const beside = confirmation.pairs.map(([, champion]) => champion).filter((value) => value > 0)
-  if (!times || beside.length === 0) return null
-  const champion = Math.exp(beside.reduce((sum, value) => sum + Math.log(value), 0) / beside.length)
+  const champion = valueOf(tree.nodes.get(confirmation.champion))
+  if (!times || champion === null || champion <= 0) return null
   const [low, high] = tree.objective.direction === "maximize"
     ? [champion * times.low, champion * times.high]
     : [champion / times.high, champion / times.low]
@@ -42,7 +59,9 @@ const range = (
   }
   const values = known.settled.map(bounded).filter((value) => value !== null)
   const headspace = bounded(known.headspace)
-  const searched = known.settled.filter((node) => node.id !== known.headspace?.id).map(bounded).filter((value) => value !== null)
+  const searched = known.settled.filter((node) => node.id !== known.headspace?.id).map(bounded).filter((value) =>
+    value !== null
+  )
   const must = [
     ...known.crownings.map(({ node }) => bounded(node)).filter((value) => value !== null),
     ...bars.flatMap(({ high, low }) => [low, high])
@@ -115,7 +134,9 @@ export const progress = (tree: ExperimentTree, name: string): string => {
   })
   const right = Math.max(
     56,
-    ...references.map(({ detail, label }) => 34 + Math.max(width(label, { size: 13, bold: true }) + 14, width(detail, { size: 12 })))
+    ...references.map(({ detail, label }) =>
+      34 + Math.max(width(label, { size: 13, bold: true }) + 14, width(detail, { size: 12 }))
+    )
   )
   const strip = settled.filter((node) => valueOf(node) === null)
   const stripHeight = strip.length > 0 ? 40 : 12
@@ -143,7 +164,11 @@ export const progress = (tree: ExperimentTree, name: string): string => {
   }
   const wording = direction === "maximize" ? "higher is better" : "lower is better"
   const axisFace = { size: 13 }
-  const axis = fit(printable(`${metric}${unit === "" ? "" : ` (${unit})`}, ${wording}${logarithmic ? ", logarithmic" : ""}`), axisFace, plot.h)
+  const axis = fit(
+    printable(`${metric}${unit === "" ? "" : ` (${unit})`}, ${wording}${logarithmic ? ", logarithmic" : ""}`),
+    axisFace,
+    plot.h
+  )
   body += text(30, plot.y + plot.h / 2, axis, { ...axisFace, anchor: "middle", rotate: -90 })
   const axisY = bottom + stripHeight
   body += line(plot.x, axisY, plot.x + plot.w, axisY, color.faint)
@@ -157,7 +182,9 @@ export const progress = (tree: ExperimentTree, name: string): string => {
   // the strip of those without a value
   const stripY = bottom + stripHeight / 2
   body += rect(plot.x, bottom, plot.w, stripHeight, "#f5f7fa")
-  if (strip.length > 0) body += text(plot.x - 10, stripY + 4, "no value", { size: 12, fill: color.muted, anchor: "end" })
+  if (strip.length > 0) {
+    body += text(plot.x - 10, stripY + 4, "no value", { size: 12, fill: color.muted, anchor: "end" })
+  }
   const r = Math.max(2.5, Math.min(5, (plot.w / Math.max(1, settled.length)) * 0.35))
   for (const node of strip) {
     const px = x(indexOf.get(node.id) ?? 0)
@@ -177,8 +204,15 @@ export const progress = (tree: ExperimentTree, name: string): string => {
     if (label !== "best" && !offScale(value)) {
       body += line(plot.x, y(value), edge, y(value), stroke, { width: 1.5, dash: "7 5" })
     }
-    body += path(`M${at(edge)} ${at(y(value))}L${at(edge + 16)} ${at(ly)}L${at(edge + 24)} ${at(ly)}`, { stroke, width: 1.2 }) +
-      text(edge + 30, ly - 2, `${label}${offScale(value) ? (value > high ? " ↑" : " ↓") : ""}`, { size: 13, bold: true, fill: stroke }) +
+    body += path(`M${at(edge)} ${at(y(value))}L${at(edge + 16)} ${at(ly)}L${at(edge + 24)} ${at(ly)}`, {
+      stroke,
+      width: 1.2
+    }) +
+      text(edge + 30, ly - 2, `${label}${offScale(value) ? (value > high ? " ↑" : " ↓") : ""}`, {
+        size: 13,
+        bold: true,
+        fill: stroke
+      }) +
       text(edge + 30, ly + 14, detail, { size: 12, fill: color.muted })
   })
 
@@ -221,9 +255,9 @@ export const progress = (tree: ExperimentTree, name: string): string => {
     const px = x(indexOf.get(bar.id) ?? 0)
     const [top, foot] = [y(bar.high), y(bar.low)]
     marks += path(
-      `M${at(px - 5)} ${at(top)}L${at(px + 5)} ${at(top)}M${at(px)} ${at(top)}L${at(px)} ${at(foot)}M${at(px - 5)} ${at(foot)}L${
-        at(px + 5)
-      } ${at(foot)}`,
+      `M${at(px - 5)} ${at(top)}L${at(px + 5)} ${at(top)}M${at(px)} ${at(top)}L${at(px)} ${at(foot)}M${at(px - 5)} ${
+        at(foot)
+      }L${at(px + 5)} ${at(foot)}`,
       { stroke: color.blue, width: 1.6 }
     )
   }
@@ -273,7 +307,7 @@ export const progress = (tree: ExperimentTree, name: string): string => {
         })),
         ...bars.map((bar) => {
           const px = x(indexOf.get(bar.id) ?? 0)
-          return { x1: px, y1: y(bar.high), x2: px, y2: y(bar.low), cost: 130 }
+          return { x1: px, y1: y(bar.high), x2: px, y2: y(bar.low), cost: 25 }
         })
       ]
     }
@@ -298,11 +332,20 @@ export const progress = (tree: ExperimentTree, name: string): string => {
 
   const entries = [
     { mark: (px: number, py: number) => circle(px, py, 4.5, { fill: color.dot }), label: "completed", on: anyValue },
-    { mark: (px: number, py: number) => square(px, py, 5, color.ink, color.paper), label: "baseline", on: baseline !== null },
-    { mark: (px: number, py: number) => diamond(px, py, 7, color.green, color.paper), label: "headspace", on: headspace !== null },
+    {
+      mark: (px: number, py: number) => square(px, py, 5, color.ink, color.paper),
+      label: "baseline",
+      on: baseline !== null
+    },
+    {
+      mark: (px: number, py: number) => diamond(px, py, 7, color.green, color.paper),
+      label: "headspace",
+      on: headspace !== null
+    },
     {
       mark: (px: number, py: number) =>
-        line(px - 9, py, px + 9, py, color.blue, { width: 2.5 }) + circle(px, py, 5, { fill: color.blue, stroke: color.paper, width: 1.2 }),
+        line(px - 9, py, px + 9, py, color.blue, { width: 2.5 }) +
+        circle(px, py, 5, { fill: color.blue, stroke: color.paper, width: 1.2 }),
       label: "confirmed best",
       on: crownings.length > 0
     },
@@ -313,14 +356,21 @@ export const progress = (tree: ExperimentTree, name: string): string => {
     },
     {
       mark: (px: number, py: number) =>
-        path(`M${at(px - 4)} ${at(py - 7)}L${at(px + 4)} ${at(py - 7)}M${at(px)} ${at(py - 7)}L${at(px)} ${at(py + 7)}M${at(px - 4)} ${
-          at(py + 7)
-        }L${at(px + 4)} ${at(py + 7)}`, { stroke: color.blue, width: 1.6 }),
+        path(
+          `M${at(px - 4)} ${at(py - 7)}L${at(px + 4)} ${at(py - 7)}M${at(px)} ${at(py - 7)}L${at(px)} ${at(py + 7)}M${
+            at(px - 4)
+          } ${at(py + 7)}L${at(px + 4)} ${at(py + 7)}`,
+          { stroke: color.blue, width: 1.6 }
+        ),
       label: `${percent(1 - tree.objective.level)} CI of its confirmation`,
       on: bars.length > 0
     },
     { mark: (px: number, py: number) => arrow(px, py, 6, true, color.dot), label: "beyond the axis", on: clipped },
-    { mark: (px: number, py: number) => cross(px, py, 5, color.vermillion), label: "failed", on: strip.some((node) => node.status === "failed") },
+    {
+      mark: (px: number, py: number) => cross(px, py, 5, color.vermillion),
+      label: "failed",
+      on: strip.some((node) => node.status === "failed")
+    },
     {
       mark: (px: number, py: number) => line(px - 5, py, px + 5, py, color.muted, { width: 2 }),
       label: "cancelled",

@@ -2,7 +2,7 @@
  * The few SVG elements that the pictures use. Coordinates are rounded, so that a picture is the same bytes
  * wherever it is drawn; text is escaped here and nowhere else.
  */
-import { escapeXml, width, type Face } from "./plotText.ts"
+import { escapeXml, type Face, width } from "./plotText.ts"
 
 /** Okabe and Ito's palette (2008): told apart with every common colour vision. Shapes differ as well. */
 export const color = {
@@ -32,17 +32,17 @@ export const line = (
   stroke: string,
   o: { readonly width?: number; readonly dash?: string } = {}
 ): string =>
-  `<line x1="${at(x1)}" y1="${at(y1)}" x2="${at(x2)}" y2="${at(y2)}" stroke="${stroke}" stroke-width="${at(o.width ?? 1)}"${
-    o.dash === undefined ? "" : ` stroke-dasharray="${o.dash}"`
-  }/>`
+  `<line x1="${at(x1)}" y1="${at(y1)}" x2="${at(x2)}" y2="${at(y2)}" stroke="${stroke}" stroke-width="${
+    at(o.width ?? 1)
+  }"${o.dash === undefined ? "" : ` stroke-dasharray="${o.dash}"`}/>`
 
 export const path = (
   d: string,
   o: { readonly stroke: string; readonly width?: number; readonly fill?: string; readonly dash?: string }
 ): string =>
-  `<path d="${d}" fill="${o.fill ?? "none"}" stroke="${o.stroke}" stroke-width="${at(o.width ?? 1)}" stroke-linejoin="round" stroke-linecap="round"${
-    o.dash === undefined ? "" : ` stroke-dasharray="${o.dash}"`
-  }/>`
+  `<path d="${d}" fill="${o.fill ?? "none"}" stroke="${o.stroke}" stroke-width="${
+    at(o.width ?? 1)
+  }" stroke-linejoin="round" stroke-linecap="round"${o.dash === undefined ? "" : ` stroke-dasharray="${o.dash}"`}/>`
 
 export const circle = (
   x: number,
@@ -145,8 +145,8 @@ export const document = (o: {
   readonly description: string
   readonly body: string
 }): string =>
-  `<svg xmlns="http://www.w3.org/2000/svg" width="${at(o.width)}" height="${at(o.height)}" viewBox="0 0 ${at(o.width)} ${
-    at(o.height)
-  }" font-family="DejaVu Sans" role="img"><title>${escapeXml(o.title)}</title><desc>${
+  `<svg xmlns="http://www.w3.org/2000/svg" width="${at(o.width)}" height="${at(o.height)}" viewBox="0 0 ${
+    at(o.width)
+  } ${at(o.height)}" font-family="DejaVu Sans" role="img"><title>${escapeXml(o.title)}</title><desc>${
     escapeXml(o.description)
   }</desc>${rect(0, 0, o.width, o.height, color.paper)}${o.body}</svg>\n`

@@ -53,7 +53,8 @@ export interface Facts {
   readonly endedAt: number | null
 }
 
-const finite = (value: number | null | undefined): value is number => typeof value === "number" && Number.isFinite(value)
+const finite = (value: number | null | undefined): value is number =>
+  typeof value === "number" && Number.isFinite(value)
 
 /** The objective as a usable number: only a completed experiment has one. */
 export const valueOf = (node: TreeNode | null | undefined): number | null =>

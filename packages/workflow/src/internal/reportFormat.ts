@@ -44,7 +44,7 @@ export const ratioInterval = (middle: number, low: number, high: number): string
   `${ratio(low, middle)} to ${ratio(high, middle)}`
 
 /** A confidence level of 0.95 as "95 %". */
-export const percent = (share: number): string => `${number(share * 100, 3)} %`
+export const percent = (share: number, digits = 3): string => `${number(share * 100, digits)} %`
 
 /** A length of time in the two units that matter: "2 min 05 s". */
 export const duration = (millis: number): string => {

@@ -8,6 +8,7 @@ import { type Facts, facts, gain, oriented, valueOf } from "./reportFacts.ts"
 import { changes, count, duration, instant, number, percent, quantity, ratio, ratioInterval } from "./reportFormat.ts"
 import { blocks, code, fenced, inline, shellQuoted, table } from "./reportMarkdown.ts"
 import { called, measured, probability, results } from "./reportSummary.ts"
+import { titleOf } from "./reportText.ts"
 
 /** A confirmation in a sentence, from the challenger's side. */
 export const confirmationText = (tree: ExperimentTree, confirmation: Confirmation): string => {
@@ -34,7 +35,9 @@ const method = (tree: ExperimentTree): string => {
     `**Objective.** ${direction === "maximize" ? "Maximize" : "Minimize"} ${inline(metric)}${
       unit === "" ? "" : `, in ${inline(unit)}`
     }. The value of an experiment is the median over its jobs, read from what they printed by the declared rules. The spread is the sample standard deviation over the median.`,
-    `**Better.** A gain counts when it is at least ${percent(smallestGain)} and a test says that it is no luck. Before an experiment becomes the best, it is measured again beside the best, ${
+    `**Better.** A gain counts when it is at least ${
+      percent(smallestGain)
+    } and a test says that it is no luck. Before an experiment becomes the best, it is measured again beside the best, ${
       count(pairs, "pair")
     } in turns, and a one-sided paired t test on the logarithms of the ratios must reject "not better" at level ${
       number(level)
@@ -45,20 +48,24 @@ const method = (tree: ExperimentTree): string => {
 
 const story = (tree: ExperimentTree, known: Facts, node: TreeNode): string => {
   const parent = node.parent === null ? undefined : tree.nodes.get(node.parent)
-  const toBaseline = node.id === known.baseline?.id ? null : gain(tree.objective, valueOf(node), valueOf(known.baseline))
+  const toBaseline = node.id === known.baseline?.id
+    ? null
+    : gain(tree.objective, valueOf(node), valueOf(known.baseline))
   const toParent = parent === undefined || parent.id === known.baseline?.id
     ? null
     : gain(tree.objective, valueOf(node), valueOf(parent))
   const changed = changes(node.changes, parent?.changes)
   const took = node.startedAt === null || node.finishedAt === null ? "" : duration(node.finishedAt - node.startedAt)
-  const title = node.seed ?? node.name
+  const title = titleOf(tree, node)
   return blocks([
-    `### #${node.order} ${inline(title)}${node.id === tree.best ? " (the best)" : node.crowned && node.seed === null ? " (was the best)" : ""}`,
+    `### #${node.order} ${inline(title)}${
+      node.id === tree.best ? " (the best)" : node.crowned && node.seed === null ? " (was the best)" : ""
+    }`,
     inline(node.hypothesis),
     [
-      `- Node ${code(node.id)}${parent === undefined ? ", a root" : `, from #${parent.order} ${inline(parent.seed ?? parent.name)}`}${
-        node.commit === null ? "" : `, commit ${code(node.commit)}`
-      }`,
+      `- Node ${code(node.id)}${
+        parent === undefined ? ", a root" : `, from #${parent.order} ${inline(titleOf(tree, parent))}`
+      }${node.commit === null ? "" : `, commit ${code(node.commit)}`}`,
       ...(changed.length === 0 ? [] : [`- Change: ${inline(changed.join(", "))}`]),
       `- Result: ${
         node.status === "completed"
@@ -68,7 +75,9 @@ const story = (tree: ExperimentTree, known: Facts, node: TreeNode): string => {
       }${took === "" ? "" : `, after ${took}`}`,
       ...(node.failure === null
         ? []
-        : [`- Failure: ${inline(node.failure.kind)} in ${inline(node.failure.phase)}: ${inline(node.failure.message)}`]),
+        : [
+          `- Failure: ${inline(node.failure.kind)} in ${inline(node.failure.phase)}: ${inline(node.failure.message)}`
+        ]),
       ...node.confirmations.map((each) =>
         `- ${each.purpose === "final" ? "Measured at the end" : "Confirmation"}: ${confirmationText(tree, each)}`
       )
@@ -93,21 +102,21 @@ const best = (tree: ExperimentTree, known: Facts): string => {
       const before = known.bestPath[i - 1]
       const step = changes(each.changes, before?.changes)
       const value = valueOf(each)
-      return `${i + 1}. #${each.order} ${inline(step.length === 0 ? each.seed ?? each.name : step.join(", "))}${
+      return `${i + 1}. #${each.order} ${inline(step.length === 0 ? titleOf(tree, each) : step.join(", "))}${
         value === null ? "" : `: ${inline(quantity(value, tree.objective.unit))}`
       }`
     }).join("\n")
   ]).trimEnd()
 }
 
-const failures = (known: Facts): string => {
+const failures = (tree: ExperimentTree, known: Facts): string => {
   const failed = known.nodes.filter((node) => node.failure !== null)
   if (failed.length === 0) return "None."
   return blocks(failed.flatMap((node) => {
     const { failure } = node
     if (failure === null) return []
     return [
-      `### #${node.order} ${inline(node.seed ?? node.name)}: ${inline(failure.kind.replaceAll("_", " "))}`,
+      `### #${node.order} ${inline(titleOf(tree, node))}: ${inline(failure.kind.replaceAll("_", " "))}`,
       inline(failure.message),
       [
         `- Phase ${inline(failure.phase)}, attempt ${failure.attempt}, ${instant(failure.createdAt)}${
@@ -124,10 +133,11 @@ const failures = (known: Facts): string => {
   })).trimEnd()
 }
 
-/** What the reproduction commands need beyond the tree. */
+/** What the report needs beyond the tree. */
 export interface Place {
   readonly run?: string | undefined
   readonly repository?: string | undefined
+  readonly elapsedMillis?: number | undefined
 }
 
 const reproduction = (known: Facts, place: Place): string => {
@@ -156,7 +166,7 @@ export const reportMarkdown = (tree: ExperimentTree, name: string, place: Place)
   const known = facts(tree)
   return blocks([
     `# ${inline(name)}: report`,
-    results(tree, known),
+    results(tree, known, place.elapsedMillis),
     "![Progress](progress.png)",
     "![Hypothesis tree](hypothesis_tree.png)",
     "## Method",
@@ -169,6 +179,6 @@ export const reportMarkdown = (tree: ExperimentTree, name: string, place: Place)
     known.nodes.length === 0 ? "No experiment yet." : "In the order in which they were proposed.",
     ...known.nodes.map((node) => story(tree, known, node)),
     "## Failures",
-    failures(known)
+    failures(tree, known)
   ])
 }

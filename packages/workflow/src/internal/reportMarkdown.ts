@@ -36,7 +36,9 @@ export const fenced = (text: string, language = "text"): string => {
     .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "")
     .split(/\r\n|\r|\n/)
     // oxlint-disable-next-line no-control-regex
-    .map((line) => line.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd").trimEnd())
+    .map((line) =>
+      line.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd").trimEnd()
+    )
   while (lines.length > 0 && lines.at(-1) === "") lines.pop()
   const longest = Math.max(0, ...Array.from(text.matchAll(/`+/g), ([run]) => run.length))
   const fence = "`".repeat(Math.max(3, longest + 1))

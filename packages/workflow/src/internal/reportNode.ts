@@ -9,6 +9,7 @@ import { changes, number, percent, ratio } from "./reportFormat.ts"
 import { confirmationText } from "./reportLong.ts"
 import { blocks, fenced, inline, table } from "./reportMarkdown.ts"
 import { measured } from "./reportSummary.ts"
+import { sentence, titleOf } from "./reportText.ts"
 
 /** Keys in the order of their code units at every level: equal values are equal bytes, however they were built. */
 const sorted = (value: unknown): unknown => {
@@ -25,7 +26,9 @@ export const canonicalJson = (value: unknown): string => `${JSON.stringify(sorte
 const analysis = (tree: ExperimentTree, node: TreeNode, reading: string): string => {
   const known = facts(tree)
   const parent = node.parent === null ? undefined : tree.nodes.get(node.parent)
-  const toBaseline = node.id === known.baseline?.id ? null : gain(tree.objective, valueOf(node), valueOf(known.baseline))
+  const toBaseline = node.id === known.baseline?.id
+    ? null
+    : gain(tree.objective, valueOf(node), valueOf(known.baseline))
   const toParent = parent === undefined ? null : gain(tree.objective, valueOf(node), valueOf(parent))
   const changed = changes(node.changes, parent?.changes)
   const rows = Object.keys(node.measurements).sort().flatMap((metric) => {
@@ -41,11 +44,11 @@ const analysis = (tree: ExperimentTree, node: TreeNode, reading: string): string
     ]]
   })
   return blocks([
-    `# #${node.order} ${inline(node.seed ?? node.name)}`,
+    `# #${node.order} ${inline(titleOf(tree, node))}`,
     inline(node.hypothesis),
     [
       `- Status: ${node.status}`,
-      `- From: ${parent === undefined ? "none, it is a root" : `#${parent.order} ${inline(parent.seed ?? parent.name)}`}`,
+      `- From: ${parent === undefined ? "none, it is a root" : `#${parent.order} ${inline(titleOf(tree, parent))}`}`,
       `- Change: ${changed.length === 0 ? "none" : inline(changed.join(", "))}`,
       `- ${inline(tree.objective.metric)}: ${measured(tree, node)}`,
       ...(toBaseline === null ? [] : [`- To the baseline: ${ratio(toBaseline)}`]),
@@ -54,7 +57,7 @@ const analysis = (tree: ExperimentTree, node: TreeNode, reading: string): string
         `- ${each.purpose === "final" ? "Measured at the end" : "Confirmation"}: ${confirmationText(tree, each)}`
       ),
       ...(node.failure === null ? [] : [
-        `- Failure: ${inline(node.failure.kind)}: ${inline(node.failure.message)} Look at ${
+        `- Failure: ${inline(node.failure.kind)}: ${inline(sentence(node.failure.message))} Look at ${
           inline(policyOf(node.failure.kind).lookAt)
         }.`
       ])

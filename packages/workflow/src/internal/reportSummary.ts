@@ -7,7 +7,7 @@ import { summarize } from "../Measurement.ts"
 import { type Facts, facts, gain, oriented, valueOf } from "./reportFacts.ts"
 import { count, duration, instant, number, percent, quantity, ratio, ratioInterval } from "./reportFormat.ts"
 import { blocks, code, inline, shortened, table } from "./reportMarkdown.ts"
-import { shortChange } from "./reportText.ts"
+import { sentence, shortChange } from "./reportText.ts"
 
 /** How a node is called in a text: "#12 +buffer-pool (e012)". */
 export const called = (tree: ExperimentTree, node: TreeNode): string =>
@@ -26,8 +26,7 @@ export const measured = (tree: ExperimentTree, node: TreeNode | null): string =>
 }
 
 /** A p-value; below what four digits show, the bound. */
-export const probability = (pValue: number): string =>
-  pValue < 0.0001 ? "p < 0.0001" : `p = ${number(pValue, 2)}`
+export const probability = (pValue: number): string => pValue < 0.0001 ? "p < 0.0001" : `p = ${number(pValue, 2)}`
 
 /** "2.31× (95 % CI 2.22× to 2.41×, p = 0.001, 6 pairs)". */
 export const speedUpText = ({ speedUp }: Facts): string => {
@@ -51,16 +50,31 @@ export const headspaceShare = (known: Facts): number | null => {
 /** "38 completed, 4 failed", every outcome that there is. */
 export const outcomes = (known: Facts): string => {
   const { analyzing, cancelled, completed, failed, preparing, queued, running } = known.counts
-  const parts = [[completed, "completed"], [failed, "failed"], [cancelled, "cancelled"], [running, "running"], [
-    preparing,
-    "preparing"
-  ], [analyzing, "analyzing"], [queued, "queued"]] as const
+  const parts = [
+    [completed, "completed"],
+    [failed, "failed"],
+    [cancelled, "cancelled"],
+    [running, "running"],
+    [
+      preparing,
+      "preparing"
+    ],
+    [analyzing, "analyzing"],
+    [queued, "queued"]
+  ] as const
   return parts.filter(([howMany]) => howMany > 0).map(([howMany, word]) => `${number(howMany)} ${word}`).join(", ") ||
     "none"
 }
 
+/** "72 jobs in 4 min 12 s". */
+export const effort = (tree: ExperimentTree, known: Facts, elapsedMillis: number | undefined): string => {
+  const span = known.startedAt === null || known.endedAt === null ? undefined : known.endedAt - known.startedAt
+  const took = elapsedMillis ?? span
+  return count(tree.jobs, "job") + (took === undefined ? "" : ` in ${duration(took)}`)
+}
+
 /** The findings, as the first thing that a reader sees. */
-export const results = (tree: ExperimentTree, known: Facts): string => {
+export const results = (tree: ExperimentTree, known: Facts, elapsedMillis: number | undefined): string => {
   const { baseline, best, headspace } = known
   const share = headspaceShare(known)
   const times = gain(tree.objective, valueOf(headspace), valueOf(baseline))
@@ -81,14 +95,14 @@ export const results = (tree: ExperimentTree, known: Facts): string => {
       ? []
       : [[
         "**Speed-up**",
-        speedUpText(known) + (share === null ? "" : `, ${percent(share)} of the way to the headspace`)
+        speedUpText(known) + (share === null ? "" : `, ${percent(share, 2)} of the way to the headspace`)
       ]]),
     ["**Experiments**", `${number(known.nodes.length)}: ${outcomes(known)}`],
     [
       "**Jobs and time**",
-      `${count(tree.jobs, "job")}` + (known.startedAt === null || known.endedAt === null
+      effort(tree, known, elapsedMillis) + (known.startedAt === null || known.endedAt === null
         ? ""
-        : ` in ${duration(known.endedAt - known.startedAt)}, from ${instant(known.startedAt)} to ${instant(known.endedAt)}`)
+        : `; experiments from ${instant(known.startedAt)} to ${instant(known.endedAt)}`)
     ],
     ["**Stopped**", tree.stopped === null ? "not yet: the search goes on" : inline(tree.stopped)]
   ])
@@ -162,14 +176,14 @@ const failures = (known: Facts): string => {
       `- **${inline(failure.kind.replaceAll("_", " "))}**, ${count(nodes.length, "experiment")} (${which}${
         nodes.length > 12 ? ", …" : ""
       }). ${nodes.length > 1 ? `The first, #${nodes[0]?.order ?? 0}: ` : ""}${
-        inline(shortened(failure.message, 300))
+        inline(sentence(shortened(failure.message, 300)))
       } Look at ${inline(policyOf(failure.kind).lookAt)}.`
     ]
   }).join("\n")
 }
 
 /** See `Report.summaryMarkdown`. */
-export const summaryMarkdown = (tree: ExperimentTree, name: string): string => {
+export const summaryMarkdown = (tree: ExperimentTree, name: string, elapsedMillis: number | undefined): string => {
   const known = facts(tree)
   const { interval } = known.speedUp ?? { interval: null }
   const doubtful = interval !== null && interval.low <= 1
@@ -178,8 +192,10 @@ export const summaryMarkdown = (tree: ExperimentTree, name: string): string => {
     `Objective: ${tree.objective.direction} ${inline(tree.objective.metric)}${
       tree.objective.unit === "" ? "" : ` (${inline(tree.objective.unit)})`
     }. A speed-up is how many times better than the baseline, whatever the direction.`,
-    results(tree, known),
-    doubtful ? "**The interval of the speed-up includes 1×: that the best is better than the baseline is not shown.**" : "",
+    results(tree, known, elapsedMillis),
+    doubtful
+      ? "**The interval of the speed-up includes 1×: that the best is better than the baseline is not shown.**"
+      : "",
     "![Progress](progress.png)",
     "## Each new best",
     crownings(tree, known),

@@ -27,9 +27,14 @@ const decisive = (node: TreeNode) =>
   node.confirmations.findLast((each) => each.purpose === "crown" && each.better) ??
     node.confirmations.findLast((each) => each.purpose === "crown") ?? node.confirmations.at(-1)
 
-const columns: ReadonlyArray<readonly [name: string, of: (node: TreeNode, tree: ExperimentTree, o: {
-  readonly baseline: TreeNode | null
-}) => string]> = [
+const columns: ReadonlyArray<
+  readonly [
+    name: string,
+    of: (node: TreeNode, tree: ExperimentTree, o: {
+      readonly baseline: TreeNode | null
+    }) => string
+  ]
+> = [
   ["order", (node) => String(node.order)],
   ["id", (node) => node.id],
   ["name", (node) => node.name],
@@ -65,16 +70,21 @@ const columns: ReadonlyArray<readonly [name: string, of: (node: TreeNode, tree: 
     const confirmation = decisive(node)
     return factor(confirmation === undefined ? null : oriented(tree.objective, confirmation)?.interval?.high ?? null)
   }],
-  ["parameters", ({ changes: { parameters } }) =>
-    Object.keys(parameters).sort().map((name) => `${name}=${describeValue(parameters[name] ?? "")}`).join(", ")],
+  [
+    "parameters",
+    ({ changes: { parameters } }) =>
+      Object.keys(parameters).sort().map((name) => `${name}=${describeValue(parameters[name] ?? "")}`).join(", ")
+  ],
   ["edits", ({ changes: { edits } }) => edits.join(", ")],
   ["commit", (node) => node.commit ?? ""],
   ["jobs", (node) => String(node.jobs)],
   ["created", (node) => instant(node.createdAt)],
   ["started", (node) => node.startedAt === null ? "" : instant(node.startedAt)],
   ["finished", (node) => node.finishedAt === null ? "" : instant(node.finishedAt)],
-  ["seconds", (node) =>
-    node.startedAt === null || node.finishedAt === null ? "" : cell((node.finishedAt - node.startedAt) / 1000)],
+  [
+    "seconds",
+    (node) => node.startedAt === null || node.finishedAt === null ? "" : cell((node.finishedAt - node.startedAt) / 1000)
+  ],
   ["failure_kind", (node) => node.failure?.kind ?? ""],
   ["failure_phase", (node) => node.failure?.phase ?? ""],
   ["failure_message", (node) => node.failure?.message ?? ""],
@@ -92,7 +102,9 @@ export const masterTable = (tree: ExperimentTree): string => {
     .sort()
   const rows = nodes.map((node) => [
     ...columns.map(([, of]) => of(node, tree, { baseline })),
-    ...metrics.map((name) => cell(Object.hasOwn(node.measurements, name) ? median(node.measurements[name] ?? []) : null))
+    ...metrics.map((name) =>
+      cell(Object.hasOwn(node.measurements, name) ? median(node.measurements[name] ?? []) : null)
+    )
   ])
   return [[...columnNames, ...metrics.map((name) => `median:${name}`)], ...rows]
     .map((row) => `${row.map(field).join("\t")}\n`)

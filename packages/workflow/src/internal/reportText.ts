@@ -13,6 +13,13 @@ export const shortChange = (tree: ExperimentTree, node: TreeNode): string => {
   return printable(parts.length === 0 ? node.seed ?? node.name : parts.join(", "))
 }
 
+/** What a heading calls a node: a name that says no more than its id gives way to its change. */
+export const titleOf = (tree: ExperimentTree, node: TreeNode): string =>
+  node.seed ?? (node.name === node.id ? shortChange(tree, node) : printable(node.name))
+
+/** A text as a sentence, so that another can follow. */
+export const sentence = (text: string): string => /[.!?:…]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`
+
 /** The line under a picture's title: what was found, in one sentence. */
 export const headline = (tree: ExperimentTree, known: Facts): string => {
   const { baseline, best, speedUp } = known

@@ -123,12 +123,24 @@ interface Kernel {
   readonly alike: (a: Point, b: Point) => readonly [sum: number, squares: number]
 }
 
+/** Longer tables than this are not worth their memory: what lies further apart is computed. */
+const longestTable = 1024
+
 const makeKernel = ({ counts, ordered }: Lattice): Kernel => {
   const rates = counts.map((count, dimension) =>
     ordered[dimension] === true && count > 1 ? decay / (count - 1) : Number.POSITIVE_INFINITY
   )
-  const likeness = (dimension: number, a: number, b: number): number =>
-    a === b ? 1 : rates[dimension] === Number.POSITIVE_INFINITY ? 0 : Math.exp(-Math.abs(a - b) * rates[dimension]!)
+  const tables = counts.map((count, dimension) =>
+    Float64Array.from(
+      { length: Math.min(count, longestTable) },
+      (_, gap) => gap === 0 ? 1 : Math.exp(-gap * rates[dimension]!)
+    )
+  )
+  const likeness = (dimension: number, a: number, b: number): number => {
+    const gap = Math.abs(a - b)
+    const table = tables[dimension]!
+    return gap < table.length ? table[gap]! : Math.exp(-gap * rates[dimension]!)
+  }
   return {
     dimensions: counts.length,
     likeness,

@@ -19,6 +19,15 @@ export const kindOf = (status: TerminalStatus, hasPrinted: boolean): FailureKind
   return hasPrinted ? "job_runtime_failed" : "job_startup_failed"
 }
 
+/** How the job ended and why, as a sentence. The summary of the evidence may have said the one or the other already. */
+const sentence = (status: TerminalStatus, evidence: EvidenceRecord): string => {
+  const ended = describe(status)
+  const { durationMillis, errorSummary } = evidence
+  const after = evidence.timedOut && durationMillis !== null ? `, after ${durationMillis / 1_000} s` : ""
+  const why = errorSummary === null ? "" : errorSummary.startsWith(ended) ? errorSummary.slice(ended.length) : `: ${errorSummary}`
+  return `The job ${status._tag === "Exited" ? "" : "was "}${ended}${after}${why}`
+}
+
 /** Whether the job has said anything at all on its standard output. */
 const hasPrinted = (job: JobHandle) =>
   Effect.gen(function*() {
@@ -43,8 +52,7 @@ export const collect = (step: string, job: JobHandle, status: TerminalStatus) =>
       )
       if (hasSucceeded(status)) return record
       const kind = kindOf(status, yield* hasPrinted(job))
-      const why = record.errorSummary === null ? "" : `: ${record.errorSummary}`
-      return yield* failWith(kind, { message: `The job ${describe(status)}${why}` }, {
+      return yield* failWith(kind, { message: sentence(status, record) }, {
         jobId: job.id,
         logTail: record.logTail,
         details: { status, argv: job.argv, directory: job.directory }

@@ -1,1 +1,1 @@
-export {}
+export * as TestLaboratory from "./TestLaboratory.ts"
