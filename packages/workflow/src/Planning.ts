@@ -96,7 +96,7 @@ export const decide = (
     const outOfJobs = spare < settings.repeats
     // A confirmation needs the whole machine. Where that holds several jobs it would never come free for it, as long as
     // new experiments take each place that is given back.
-    const isConfirming = settings.machine > 1 && (confirm !== null || view.pendingConfirms > 0)
+    const isConfirming = settings.machine > 1 && (view.pendingConfirms > 0 || (isDue && challenge !== null))
     const wanted = isConfirming ? 0 : Math.max(0, settings.planner.batch - pending.length)
     const proposals = tree.stopped !== null || outOfJobs || wanted === 0
       ? []

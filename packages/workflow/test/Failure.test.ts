@@ -3,6 +3,9 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import * as Failure from "../src/Failure.ts"
 
+// The same cases on every run.
+fc.configureGlobal({ seed: 20_261, numRuns: 60 })
+
 const decode = Schema.decodeUnknownSync(Failure.FailureRecord)
 const throughJson = (failure: Failure.FailureRecord) => decode(JSON.parse(JSON.stringify(failure)))
 

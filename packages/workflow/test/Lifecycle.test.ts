@@ -1,15 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as MemoryWorkspace from "@espalier/platform/workspace/Memory"
+import type { Failure } from "@espalier/workflow"
+import { TestLaboratory } from "@espalier/workflow/testing"
 import { Effect } from "effect"
-import type { FailureKind } from "../src/Failure.ts"
-import * as TestLaboratory from "../src/testing/TestLaboratory.ts"
 import { check, jobsThatRan, mostAtOnce, overlap, projection } from "./support/invariants.ts"
 import { failing, program, studyOf } from "./support/program.ts"
 
 describe("a search on doubles of everything that it touches", () => {
   const settings = studyOf({ limits: { jobs: 90, experiments: 24 } })
 
-  const kinds: Readonly<Record<string, FailureKind>> = {
+  const kinds: Readonly<Record<string, Failure.FailureKind>> = {
     crashing: "job_runtime_failed",
     silent: "metrics_collection_failed",
     endless: "job_failed",
@@ -63,7 +63,7 @@ describe("the machine", () => {
   const settings = studyOf({
     machine: 3,
     concurrency: 3,
-    planner: { kind: "greedy", seed: 1, batch: 4 },
+    planner: { batch: 4, confirmEvery: 1 },
     limits: { experiments: 16 }
   })
 

@@ -10,6 +10,9 @@ import {
 import { shuffled, source } from "../src/internal/statisticsRandom.ts"
 import { allSets, countSets, drawSet, type Exclusive } from "../src/internal/statisticsSets.ts"
 
+// The same cases on every run.
+fc.configureGlobal({ seed: 20_261, numRuns: 60 })
+
 describe("Student's t distribution", () => {
   // Upper critical values for tails 0.10, 0.05, 0.025, 0.01, 0.005: NIST/SEMATECH e-Handbook of Statistical Methods,
   // table 1.3.6.7.2.
@@ -55,9 +58,15 @@ describe("Student's t distribution", () => {
   })
 
   it("has a tail that is undone by its critical value", () => {
-    fc.assert(fc.property(fc.double({ min: 1e-9, max: 0.499 }), fc.integer({ min: 1, max: 500 }), (tail, degrees) => {
-      expect(studentUpperTail(studentCritical(tail, degrees), degrees) / tail).toBeCloseTo(1, 8)
-    }))
+    fc.assert(
+      fc.property(
+        fc.double({ min: 1e-9, max: 0.499, noNaN: true }),
+        fc.integer({ min: 1, max: 500 }),
+        (tail, degrees) => {
+          expect(studentUpperTail(studentCritical(tail, degrees), degrees) / tail).toBeCloseTo(1, 8)
+        }
+      )
+    )
   })
 
   it("is symmetric, and whole", () => {

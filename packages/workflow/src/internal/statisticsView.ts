@@ -28,6 +28,8 @@ export interface View {
   readonly lattice: Lattice
   /** experiments that start from the anchor and lie inside the space; the baseline included, other seeds not */
   readonly all: ReadonlyArray<Known>
+  /** all but those that failed through no fault of their own: those say nothing */
+  readonly tried: ReadonlyArray<Known>
   readonly worked: ReadonlyArray<Worked>
   readonly failed: ReadonlyArray<Known>
   readonly pending: ReadonlyArray<Known>
@@ -66,6 +68,7 @@ export const look = (tree: ExperimentTree, space: SearchSpace.SearchSpace): View
   return {
     lattice,
     all,
+    tried: all.filter(({ node }) => node.status !== "failed" || isBlamed(node)),
     worked,
     failed: all.filter(({ node }) => isBlamed(node)),
     pending: all.filter(({ node }) => !isSettled(node.status)),

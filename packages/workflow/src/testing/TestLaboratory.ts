@@ -30,20 +30,23 @@ import * as SearchSpace from "../SearchSpace.ts"
 import { type Settings, Study } from "../Study.ts"
 
 /** What a test declares of its study; everything else has a small default. */
-export interface Declaration extends Partial<Omit<Settings, "parameters" | "edits" | "objective" | "space" | "limits" | "job">> {
+export interface Declaration
+  extends Partial<Omit<Settings, "parameters" | "edits" | "objective" | "space" | "planner" | "limits" | "job">>
+{
   readonly parameters?: ReadonlyArray<SearchSpace.Parameter>
   readonly edits?: ReadonlyArray<Edit & { readonly conflicts?: ReadonlyArray<string> }>
   readonly objective?: Partial<Objective>
+  readonly planner?: Partial<Settings["planner"]>
   readonly limits?: Partial<Limits>
   readonly job?: Partial<Settings["job"]>
 }
 
 /**
- * Settings from a declaration. Default: `throughput` is maximised, 2 pairs confirm, at most 100 jobs, one job at a
- * time, greedy search, batches of 2, no seeds but the baseline. A declaration that makes no search space is thrown.
+ * Settings from a declaration. Default: `throughput` is maximised, 2 pairs confirm every challenger at once, at most 100
+ * jobs, one at a time, greedy search in batches of 2, no seeds but the baseline. What makes no search space is thrown.
  */
 export const settings = (declaration: Declaration): Settings => {
-  const { edits = [], job, limits, objective, parameters = [], ...rest } = declaration
+  const { edits = [], job, limits, objective, parameters = [], planner, ...rest } = declaration
   return {
     run: "test",
     directory: "/test",
@@ -53,7 +56,7 @@ export const settings = (declaration: Declaration): Settings => {
     machine: 1,
     concurrency: 4,
     ...rest,
-    planner: rest.planner ?? { kind: "greedy", seed: 1, batch: 2, confirmEvery: 1 },
+    planner: { kind: "greedy", seed: 1, batch: 2, confirmEvery: 1, ...planner },
     parameters: Object.fromEntries(parameters.map(({ baseline, name }) => [name, baseline])),
     edits,
     space: Result.getOrThrow(SearchSpace.make({ parameters, edits })),
@@ -246,14 +249,14 @@ const tick = Duration.seconds(1)
 
 /**
  * Lets virtual time pass until the effect is done, and returns what it came to. One that is not done `within` that time
- * (default: 10 days) is a defect: it waits for something that does not come.
+ * (default: 6 hours) is a defect: it waits for something that does not come.
  */
 export const advanceUntilDone = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: { readonly within?: Duration.Input } = {}
 ): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
-    const within = Duration.fromInputUnsafe(options.within ?? "10 days")
+    const within = Duration.fromInputUnsafe(options.within ?? "6 hours")
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
     for (let passed = 0; fiber.pollUnsafe() === undefined; passed += Duration.toMillis(tick)) {
       if (passed > Duration.toMillis(within)) {

@@ -5,10 +5,8 @@ import { assert } from "@effect/vitest"
 import { Execution } from "@espalier/platform/Execution"
 import * as Simulated from "@espalier/platform/execution/Simulated"
 import * as MemoryWorkspace from "@espalier/platform/workspace/Memory"
+import { Laboratory, type Study, type TreeView } from "@espalier/workflow"
 import { Effect, Option } from "effect"
-import { Laboratory } from "../../src/Laboratory.ts"
-import type { Settings } from "../../src/Study.ts"
-import type { TreeView } from "../../src/TreeView.ts"
 import { failing } from "./program.ts"
 
 /** A job as whoever ran it has it. `work` is the one that launched it, from the idempotency key. */
@@ -24,10 +22,14 @@ export interface Ran {
 export const jobsThatRan = Effect.gen(function*() {
   const simulation = yield* Simulated.Simulation
   const execution = yield* Execution
-  return yield* Effect.forEach(yield* simulation.launches, ({ key }) =>
+  const launched = yield* Effect.forEach(yield* simulation.launches, ({ key }) =>
     Effect.gen(function*() {
       const job = Option.getOrThrow(yield* execution.find(key))
-      const status = yield* execution.status(job.id)
+      return { key, job, status: yield* execution.status(job.id) }
+    }))
+  return launched
+    .filter(({ status }) => status._tag !== "Exited" || status.startError === undefined)
+    .map(({ job, key, status }): Ran => {
       const from = job.launchedAt
       const to = status._tag === "Running" || status._tag === "Pending"
         ? Infinity
@@ -35,9 +37,8 @@ export const jobsThatRan = Effect.gen(function*() {
         ? from + failing["vanishing"]!.lost!.atMillis
         : status.endedAt ?? from
       const work = key.split("/").slice(1, -2).join("/")
-      const ran: Ran = { key, work, from, to, status: status._tag }
-      return ran
-    }))
+      return { key, work, from, to, status: status._tag }
+    })
 })
 
 /** The largest number of jobs that ran at the same moment. */
@@ -48,11 +49,11 @@ export const mostAtOnce = (jobs: ReadonlyArray<Ran>): number =>
 export const overlap = (one: Ran, other: Ran): boolean => one.from < other.to && other.from < one.to
 
 /** Checks a search that is at rest. */
-export const check = Effect.fnUntraced(function*(settings: Settings, view: TreeView) {
+export const check = Effect.fnUntraced(function*(settings: Study.Settings, view: TreeView.TreeView) {
   const { tree } = view
   const jobs = yield* jobsThatRan
   const contents = yield* MemoryWorkspace.Contents
-  const events = yield* (yield* Laboratory).history(settings.run)
+  const events = yield* (yield* Laboratory.Laboratory).history(settings.run)
 
   // Every job that ran is on record, once; and the other way round.
   assert.deepStrictEqual(jobs.map(({ key }) => key).sort(), view.jobs.map(({ handle }) => handle.key).sort())
@@ -81,7 +82,7 @@ export const check = Effect.fnUntraced(function*(settings: Settings, view: TreeV
 })
 
 /** What a search came to, without the times: the same for two searches that differ in their interruptions alone. */
-export const projection = ({ state, tree }: TreeView) => ({
+export const projection = ({ state, tree }: TreeView.TreeView) => ({
   state,
   best: tree.best,
   plateau: tree.plateau,

@@ -3,7 +3,7 @@
  * code, and some changes that do it no good in as many ways as there are.
  */
 import type { SimulatedJob } from "@espalier/platform/execution/Simulated"
-import { type Declaration, noise, type Program, settings } from "../../src/testing/TestLaboratory.ts"
+import { TestLaboratory } from "@espalier/workflow/testing"
 
 const edit = (name: string, conflicts: ReadonlyArray<string> = []) => ({
   name,
@@ -34,11 +34,11 @@ export const speed = (workers: number, applied: ReadonlyArray<string>): number =
   100 * Math.min(workers, 4) ** 0.5 * (applied.includes("fused") ? 1.4 : 1) * (applied.includes("pooled") ? 1.15 : 1)
 
 /** Prints a measurement after a second, faster code sooner; `--headspace` is twice as fast as anything else. */
-export const program = (spread: number): Program => (job) => {
+export const program = (spread: number): TestLaboratory.Program => (job) => {
   const fault = job.edits.find((name) => failing[name] !== undefined)
   if (fault !== undefined) return failing[fault]!
   const base = job.arguments.includes("--headspace") ? 1_000 : speed(Number(job.parameters["workers"] ?? 1), job.edits)
-  const value = base * noise(job, spread)
+  const value = base * TestLaboratory.noise(job, spread)
   return { durationMillis: Math.round(100_000 / value), stdout: `loading\nthroughput=${value}\n` }
 }
 
@@ -47,12 +47,12 @@ export const workers = { name: "workers", type: "integer", values: [1, 2, 4, 8],
 export const headspace = { name: "headspace", description: "", arguments: ["--headspace"] }
 
 /** The study of that program, with a headspace; `changes` replace what they name. */
-export const studyOf = (changes: Declaration = {}) =>
-  settings({
+export const studyOf = (changes: TestLaboratory.Declaration = {}) =>
+  TestLaboratory.settings({
     parameters: [workers],
     edits,
     seeds: [headspace],
     job: { timeoutMillis: 5_000 },
-    planner: { kind: "greedy", seed: 1, batch: 3 },
+    planner: { batch: 3 },
     ...changes
   })
