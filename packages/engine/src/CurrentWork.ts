@@ -45,21 +45,56 @@ export interface Port {
 }
 
 /**
- * The work at hand.
+ * The work at hand: whatever runs inside a handler, or inside `onCancel`, may ask for it.
+ *
+ * @example
+ * ```ts
+ * import { CurrentWork, Journal, Step, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer, Schema } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Order extends WorkKind.make("Order", { payload: { book: Schema.String }, success: Schema.String }) {}
+ * class Shop extends WorkEngine.Service<Shop>()("app/Shop", { kinds: [Order] }) {}
+ *
+ * // The shop remembers keys: an order that was placed just before a crash is found, not placed again.
+ * const placed = new Map<string, string>()
+ * const place = (key: string, book: string) =>
+ *   Effect.sync(() => {
+ *     if (!placed.has(key)) placed.set(key, book)
+ *     return key
+ *   })
+ *
+ * const OrderLive = Order.toLayer(Effect.fn(function*({ book }) {
+ *   const work = yield* CurrentWork.CurrentWork
+ *   return yield* Step.run("place", Schema.String, place(work.idempotencyKey("place"), book))
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Shop).open("orders", { concurrency: 1 })
+ *   const job = yield* run.submit(Order, { book: "Middlemarch" }, { id: "order-1" })
+ *   return yield* job.await
+ * }).pipe(Effect.scoped, Effect.provide(Shop.layer.pipe(Layer.provide([OrderLive, Journal.layerMemory]))))
+ *
+ * assert.strictEqual(await Effect.runPromise(program), "orders/order-1/0/place")
+ * ```
  */
 export class CurrentWork extends Context.Service<CurrentWork, {
   readonly runId: string
   readonly spec: WorkSpec
-  /** 1 for the first try. A try cut short by a suspend or a crash is not counted. */
+  /** 1 for the first try. A try cut short by a suspend or a crash is not counted: the next one has the same number. */
   readonly attempt: number
   /** Why the handler is being interrupted; undefined while it is not. For finalizers. */
   readonly stopReason: Effect.Effect<StopReason | undefined>
   /**
    * A key for the outside world, the same in every attempt: hand it to whatever starts something there, and a start
-   * that happened just before a crash is found instead of repeated.
+   * that happened just before a crash is found instead of repeated. Made of run, work and name; opaque otherwise, and
+   * unique only as far as ids of runs are.
    */
   readonly idempotencyKey: (name: string) => string
-  /** The run's events with `seq` greater than `after`, up to what is durable now. */
+  /**
+   * The run's events with `seq` greater than `after`, up to what is durable now; 0 gives all of them. Fails with
+   * `JournalError`, or `RunQuarantined`, when they cannot be read.
+   */
   readonly history: (after: number) => Effect.Effect<ReadonlyArray<Sequenced>, RunError>
   /** @internal */
   readonly port: Port

@@ -10,7 +10,39 @@
  */
 import { Context } from "effect"
 
-/** The hook. */
+/**
+ * The hook: it gets the name of the place, and is called in the middle of things, so it has to be quick and must not throw. The
+ * engine takes it from the context in which the run is opened.
+ *
+ * @example
+ * ```ts
+ * import { Failpoint, Journal, Step, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer, Schema } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Greet extends WorkKind.make("Greet", { payload: {} }) {}
+ * class Jobs extends WorkEngine.Service<Jobs>()("app/Jobs", { kinds: [Greet] }) {}
+ *
+ * const passed: Array<string> = []
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Jobs).open("greetings", { concurrency: 1 })
+ *   yield* (yield* run.submit(Greet, {})).await
+ * }).pipe(
+ *   Effect.scoped,
+ *   Effect.provide(Jobs.layer.pipe(
+ *     Layer.provide(Greet.toLayer(() => Step.run("say", Schema.Void, Effect.void))),
+ *     Layer.provide(Journal.layerMemory)
+ *   )),
+ *   // A crash test ends the process here, when the name is the one that it waits for.
+ *   Effect.provideService(Failpoint.Failpoint, (name) => passed.push(name))
+ * )
+ *
+ * await Effect.runPromise(program)
+ * const [done, before, after, recorded] = passed.slice(passed.indexOf("step.done say"))
+ * assert.deepStrictEqual([done, before, after], ["step.done say", "append.before", "append.after"])
+ * assert.strictEqual(recorded, "step.recorded say")
+ * ```
+ */
 export const Failpoint = Context.Reference<(name: string) => void>("@espalier/engine/Failpoint", {
   defaultValue: () => (_name) => undefined
 })

@@ -14,13 +14,13 @@ import * as RunStatus from "./RunStatus.ts"
 import type * as WorkKind from "./WorkKind.ts"
 import type { WorkSpec } from "./WorkSpec.ts"
 
-/** Who asks for a control, and why. Both are recorded. */
+/** Who asks for a control (`user` by default), and why (`asked`). Both are recorded, for every control but `close`. */
 export interface Asked {
   readonly actor?: string
   readonly reason?: string
 }
 
-/** A work of a known kind. */
+/** A work of a known kind, in a run that is open. */
 export interface Job<A, E> {
   readonly id: string
   /** The success or the typed error of the kind; `WorkStopped` for every other end. */
@@ -40,13 +40,56 @@ export type AddError = InvalidWork | DuplicateWork | RunNotAccepting | JournalEr
  * A run that is open in this process.
  *
  * - `status`: a snapshot of what is durable.
- * - `changes`: snapshots as things change, the present one first; a slow reader misses the ones between.
+ * - `changes`: snapshots as things change, the present one first; a slow reader misses the ones between. It does not
+ *   end by itself: take while the state is what you wait for.
  * - `events`: every event with `seq` greater than `after` (0 by default), then the ones to come. No gaps, no doubles, and a slow
- *   reader slows nobody: events are read from the journal.
+ *   reader slows nobody: events are read from the journal. Ends when the run is completed, cancelled or suspended.
  * - `add`: all specs or none. `submit` builds a spec from a kind and a payload.
  * - `pause` lets running works end and starts no others; `resume` goes on. `suspend` interrupts handlers without settling
  *   anything. `cancel` ends every work for good. `close` lets a run that was kept open complete when it is empty.
  * - `await`: the last status, when the run is completed, cancelled or suspended.
+ *
+ * What a control answers is durable when it answers. Each fails with `RunNotAccepting` where the table of
+ * `docs/life-of-a-work.md` refuses it, and everything with `JournalError` once the journal has failed. A suspended run takes
+ * nothing more until it is opened again. Use the handle only inside the scope that opened the run.
+ *
+ * @example
+ * ```ts
+ * import { Journal, type RunStatus, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer, Schema, Stream } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Task extends WorkKind.make("Task", { payload: { name: Schema.String }, success: Schema.String }) {}
+ * class Jobs extends WorkEngine.Service<Jobs>()("app/Jobs", { kinds: [Task] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Jobs).open("tuesday", { concurrency: 2 })
+ *   yield* run.pause({ actor: "ada", reason: "the database is being moved" })
+ *   const late = yield* run.submit(Task, { name: "late" }, { id: "late", priority: 5 })
+ *   const soon = yield* run.submit(Task, { name: "soon" }, { id: "soon", priority: -5 })
+ *   const { cause, counts, state }: RunStatus.RunStatus = yield* run.status
+ *   assert.deepStrictEqual([state, cause?.actor, counts.queued], ["paused", "ada", 2])
+ *
+ *   yield* run.cancelWork("late", { actor: "ada", reason: "not needed any more" })
+ *   yield* run.resume()
+ *   assert.strictEqual(yield* soon.await, "soon is done")
+ *   const stopped = yield* Effect.flip(late.await)
+ *   assert.strictEqual(stopped.message, `work "late" was cancelled by ada: not needed any more`)
+ *
+ *   yield* run.close // nothing more will come: the run completes when it is empty
+ *   const events = yield* run.events({ after: 1 }).pipe(Stream.map(({ event }) => event._tag), Stream.runCollect)
+ *   assert.strictEqual(events.at(-1), "RunCompleted")
+ *   return (yield* run.await).state
+ * }).pipe(
+ *   Effect.scoped,
+ *   Effect.provide(Jobs.layer.pipe(
+ *     Layer.provide(Task.toLayer(({ name }) => Effect.succeed(`${name} is done`))),
+ *     Layer.provide(Journal.layerMemory)
+ *   ))
+ * )
+ *
+ * assert.strictEqual(await Effect.runPromise(program), "completed")
+ * ```
  */
 export interface Run<K extends WorkKind.Any> {
   readonly id: string

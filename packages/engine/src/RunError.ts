@@ -20,6 +20,11 @@ export {
 
 /**
  * Why a work stopped without its kind's own success or error.
+ *
+ * - `Cancelled`: by whom (`actor`) and why (`reason`), as given to `cancelWork` or `cancel`.
+ * - `TimedOut`: an attempt lived longer than its kind's `timeout` (milliseconds), and the retry schedule had ended.
+ * - `Defect`: the handler threw, or succeeded or failed with what its kind does not declare. `stack` is cut at 8000
+ *   characters.
  */
 export const StopReason = Schema.Union([
   Schema.TaggedStruct("Cancelled", { reason: Schema.String, actor: Schema.String }),
@@ -29,7 +34,30 @@ export const StopReason = Schema.Union([
 export type StopReason = typeof StopReason.Type
 
 /**
- * A work ended with neither a success nor a typed error of its kind.
+ * A work ended with neither a success nor a typed error of its kind: `reason` says which way, as data, `message` for a
+ * person. What `job.await` fails with besides the kind's own error.
+ *
+ * @example
+ * ```ts
+ * import { Journal, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer, Schema } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Nap extends WorkKind.make("Nap", { payload: {}, success: Schema.Int, timeout: "10 millis" }) {}
+ * class Jobs extends WorkEngine.Service<Jobs>()("app/Jobs", { kinds: [Nap] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Jobs).open("naps", { concurrency: 1 })
+ *   const job = yield* run.submit(Nap, {})
+ *   return yield* job.await
+ * }).pipe(
+ *   Effect.catchTag("WorkStopped", ({ reason }) => Effect.succeed(reason)),
+ *   Effect.scoped,
+ *   Effect.provide(Jobs.layer.pipe(Layer.provide([Nap.toLayer(() => Effect.never), Journal.layerMemory])))
+ * )
+ *
+ * assert.deepStrictEqual(await Effect.runPromise(program), { _tag: "TimedOut", afterMillis: 10 })
+ * ```
  */
 export class WorkStopped extends Schema.TaggedError<WorkStopped>()("WorkStopped", {
   id: Schema.String,
@@ -46,7 +74,8 @@ export class RunSuspended extends Schema.TaggedError<RunSuspended>()("RunSuspend
 }) {}
 
 /**
- * The journal of the run holds something that this version cannot read. The run is left as it is.
+ * The journal of the run holds something that this version cannot read: event number `seq` is of an unknown version or
+ * shape. The run is left as it is, and can be opened by the version that wrote it, or a newer one.
  */
 export class RunQuarantined extends Schema.TaggedError<RunQuarantined>()("RunQuarantined", {
   runId: Schema.String,

@@ -31,7 +31,28 @@ const settleInto = (state: RunState, now: number, events: Array<RunEvent>): void
 
 /**
  * Decides a command and folds its events into the state, with what follows from them. On a refusal the state is as
- * it was.
+ * it was. `now` is in milliseconds since the epoch.
+ *
+ * @example
+ * ```ts
+ * import { RunState } from "@espalier/engine"
+ * import { Result } from "effect"
+ * import assert from "node:assert"
+ *
+ * const config = { concurrency: 1, pools: {}, kinds: { Task: { onCancel: false } }, keepOpen: false }
+ * const spec = { id: "a", kind: "Task", priority: 0, payload: null }
+ * const state = RunState.make()
+ *
+ * const started = RunState.execute(state, { _tag: "Start", config, specs: [spec] }, 1_000)
+ * assert.deepStrictEqual(Result.getOrThrow(started).map(({ _tag }) => _tag), ["RunStarted", "WorkAdded"])
+ *
+ * const again = RunState.execute(state, { _tag: "Add", specs: [spec] }, 2_000)
+ * assert(Result.isFailure(again) && again.failure._tag === "DuplicateWork")
+ *
+ * const cancelled = RunState.execute(state, { _tag: "CancelWork", id: "a", actor: "ada", reason: "too dear" }, 3_000)
+ * // The run was not to be kept open, so it completes when nothing is left.
+ * assert.deepStrictEqual(Result.getOrThrow(cancelled).map(({ _tag }) => _tag), ["WorkCancelled", "RunCompleted"])
+ * ```
  */
 export const execute = (
   state: RunState,
@@ -46,7 +67,27 @@ export const execute = (
   })
 
 /**
- * Starts, one after another, all that may start, and folds the events in.
+ * Starts, one after another, all that may start, and folds the events in: what was taken up after a resume first, then by
+ * priority (lower first), then by arrival. What cannot start does not block what can. Slots that running works ask
+ * for are granted in the same order.
+ *
+ * @example
+ * ```ts
+ * import { RunState } from "@espalier/engine"
+ * import assert from "node:assert"
+ *
+ * const config = { concurrency: 2, pools: { gpu: 1 }, kinds: { Fit: { onCancel: false } }, keepOpen: true }
+ * const specs = [
+ *   { id: "plain", kind: "Fit", priority: 9, payload: null },
+ *   { id: "first", kind: "Fit", priority: 0, payload: null, slots: { gpu: 1 } },
+ *   { id: "second", kind: "Fit", priority: 0, payload: null, slots: { gpu: 1 } }
+ * ]
+ * const state = RunState.make()
+ * RunState.execute(state, { _tag: "Start", config, specs }, 1_000)
+ * const started = RunState.schedule(state, 1_000).map((event) => event._tag === "WorkStarted" && event.id)
+ * // The second has to wait for the only GPU, and does not keep the plain one from the free unit of concurrency.
+ * assert.deepStrictEqual(started, ["first", "plain"])
+ * ```
  */
 export const schedule = (state: RunState, now: number): Array<RunEvent> => {
   const events: Array<RunEvent> = []
@@ -59,6 +100,25 @@ export const schedule = (state: RunState, now: number): Array<RunEvent> => {
 
 /**
  * Folds a journal's events into a new state.
+ *
+ * @example
+ * ```ts
+ * import { RunState } from "@espalier/engine"
+ * import { Result } from "effect"
+ * import assert from "node:assert"
+ *
+ * const config = { concurrency: 1, pools: {}, kinds: { Task: { onCancel: false } }, keepOpen: true }
+ * const specs = ["a", "b"].map((id) => ({ id, kind: "Task", priority: 0, payload: null }))
+ * const state = RunState.make()
+ * const journal = [
+ *   ...Result.getOrThrow(RunState.execute(state, { _tag: "Start", config, specs }, 1_000)),
+ *   ...RunState.schedule(state, 1_000)
+ * ]
+ *
+ * const folded = RunState.fold(journal)
+ * assert.deepStrictEqual(folded.counts, state.counts)
+ * assert.strictEqual(folded.works.get("a")?.status, "running")
+ * ```
  */
 export const fold = (events: Iterable<RunEvent>): RunState => {
   const state = make()

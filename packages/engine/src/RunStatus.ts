@@ -7,7 +7,15 @@ import { Wake } from "./internal/model.ts"
 import { obstacle } from "./internal/ready.ts"
 import type { Progress } from "./Progress.ts"
 
-/** Why a work does not run, as data. */
+/**
+ * Why a work does not run, as data; `describe` says it in words. Of several reasons the first that holds is told.
+ *
+ * - `Until`: a retry is scheduled; `at` is in milliseconds since the epoch.
+ * - `Undecodable`: this program cannot read its payload. It is tried again when the run is next opened.
+ * - `NoHandler`: the engine that has the run open does not know the kind.
+ * - `KindLimit`, `Slot`, `Concurrency`: all that it needs is in use. `Unsatisfiable`: the pool is smaller than the claim.
+ * - `Run`: the run is paused, suspended or being cancelled.
+ */
 export type WaitReason =
   | { readonly _tag: "Until"; readonly at: number }
   | { readonly _tag: "Undecodable"; readonly what: string }
@@ -49,6 +57,39 @@ export interface WorkStatus {
   readonly outcome: WorkEntry["outcome"]
 }
 
+/**
+ * A run at one moment. Times are in milliseconds since the epoch; `undefined` is "not yet".
+ *
+ * - `seq`: number of the last durable event; the snapshot holds all events up to it and none beyond.
+ * - `counts`: works by state, the settled ones included. `running`: those that began and have not settled, oldest first.
+ * - `waiting`: all others that have not settled, gathered by kind and reason.
+ * - `concurrency`, `pools`: units in use; a pool that an earlier opener had and the present one has not is of size 0.
+ * - `retries`: scheduled in the life of the run.
+ *
+ * @example
+ * ```ts
+ * import { Journal, RunStatus, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Fit extends WorkKind.make("Fit", { payload: {}, slots: { gpu: 1 } }) {}
+ * class Jobs extends WorkEngine.Service<Jobs>()("app/Jobs", { kinds: [Fit] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Jobs).open("fits", { concurrency: 8, pools: { gpu: 1 } })
+ *   for (const id of ["a", "b", "c"]) yield* run.submit(Fit, {}, { id })
+ *   const { pools, running, waiting } = yield* run.status
+ *   assert.deepStrictEqual(pools, { gpu: { size: 1, used: 1 } })
+ *   assert.deepStrictEqual(running.map(({ id }) => id), ["a"])
+ *   return waiting.map(({ count, kind, reason }) => `${count} ${kind} waiting: ${RunStatus.describe(reason)}`)
+ * }).pipe(
+ *   Effect.scoped,
+ *   Effect.provide(Jobs.layer.pipe(Layer.provide([Fit.toLayer(() => Effect.never), Journal.layerMemory])))
+ * )
+ *
+ * assert.deepStrictEqual(await Effect.runPromise(program), ["2 Fit waiting: gpu: needs 1, 0 free"])
+ * ```
+ */
 export interface RunStatus {
   readonly runId: string
   readonly state: RunStateName

@@ -14,6 +14,35 @@ import type { Claims } from "./WorkSpec.ts"
  * recorded. A pool that the run does not have is a defect.
  *
  * Interrupting the wait for a grant does not withdraw the request: units granted later stay held by the work.
+ *
+ * @example
+ * ```ts
+ * import { Journal, Slots, Step, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer, Schema } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Measure extends WorkKind.make("Measure", { payload: { of: Schema.String } }) {}
+ * class Lab extends WorkEngine.Service<Lab>()("app/Lab", { kinds: [Measure] }) {}
+ *
+ * let measuring = 0
+ * const MeasureLive = Measure.toLayer(Effect.fn(function*() {
+ *   // Held from here until "wait" is recorded, also when the process dies in between.
+ *   yield* Slots.hold("bench", { bench: 1 }, { until: "wait" })
+ *   yield* Step.run("start", Schema.Int, Effect.sync(() => ++measuring))
+ *   yield* Effect.yieldNow
+ *   assert.strictEqual(measuring, 1) // nobody else has the bench
+ *   yield* Step.run("wait", Schema.Int, Effect.sync(() => --measuring))
+ *   yield* Effect.yieldNow // whoever waited for the bench has it now, while this one goes on
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Lab).open("tuesday", { concurrency: 4, pools: { bench: 1 } })
+ *   const jobs = yield* Effect.forEach(["a", "b", "c"], (of) => run.submit(Measure, { of }))
+ *   yield* Effect.forEach(jobs, (job) => job.await)
+ * }).pipe(Effect.scoped, Effect.provide(Lab.layer.pipe(Layer.provide([MeasureLive, Journal.layerMemory]))))
+ *
+ * await Effect.runPromise(program)
+ * ```
  */
 export const hold = (
   name: string,

@@ -21,6 +21,28 @@ export type Claims = typeof Claims.Type
  * - `slots`: units of named pools that it holds while it runs.
  * - `dedupe`: while another work with the same key has not begun, this one is merged into it.
  * - `parent`: the work whose handler spawned it.
+ *
+ * Whoever has the kind at hand lets `run.submit(kind, payload, options)` make the spec. `run.add(specs)` takes specs that
+ * come from elsewhere (a file, a queue, another process) and refuses with `InvalidWork` what does not fit: it names
+ * the field and the value.
+ *
+ * @example
+ * ```ts
+ * import { WorkSpec } from "@espalier/engine"
+ * import { Schema } from "effect"
+ * import assert from "node:assert"
+ *
+ * const spec: WorkSpec.WorkSpec = {
+ *   id: "thumbnail/a.png",
+ *   kind: "Thumbnail",
+ *   priority: -5,
+ *   payload: { url: "https://example.org/a.png" },
+ *   slots: { network: 1 }
+ * }
+ * const read = Schema.decodeUnknownSync(WorkSpec.WorkSpec)
+ * assert.deepStrictEqual(read(JSON.parse(JSON.stringify(spec))), spec)
+ * assert.throws(() => read({ ...spec, slots: { network: 0.5 } }), /network/)
+ * ```
  */
 export const WorkSpec = Schema.Struct({
   id: Schema.NonEmptyString.check(Schema.isMaxLength(512)),

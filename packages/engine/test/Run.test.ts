@@ -187,6 +187,16 @@ describe("a run", () => {
       assert.strictEqual(yield* (yield* run.job(Task, "b")).await, "b")
     }))
 
+  it.effect("grants a hold to every fiber of a handler that asked for it", () =>
+    Effect.gen(function*() {
+      const { jobs } = yield* laboratory
+      const hold = Slots.hold("machine", { machine: 1 })
+      const engine = yield* jobs(({ name }) => Effect.as(Effect.all([hold, hold, hold], { concurrency: 3 }), name))
+      const run = yield* engine.open("r", { concurrency: 1, pools: { machine: 1 } })
+      const works = yield* Effect.forEach(["a", "b"], (name) => run.submit(Task, { name }))
+      assert.deepStrictEqual(yield* Effect.forEach(works, (work) => work.await), ["a", "b"])
+    }))
+
   it.effect("adds the children of a work when it settles, and none of a failed try", () =>
     Effect.gen(function*() {
       const tries = yield* Ref.make(0)

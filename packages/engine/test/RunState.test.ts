@@ -134,6 +134,18 @@ describe("cancel", () => {
     expect(run.entry("a").live!.steps.get("launch")?.result).toBe("launch of a")
   })
 
+  it("withdraws what the work asked for", () => {
+    const run = running({ concurrency: 1, pools: { gpu: 1 } }, spec("a", { slots: { gpu: 1 } }), spec("b"))
+    run.request("a", "more", { gpu: 1 })
+    expect(run.schedule()).toEqual(["b"])
+    run.request("b", "h", { gpu: 1 })
+    run.cancel("b")
+    run.succeed("a")
+    expect(run.schedule()).toEqual([])
+    expect(tags(run.interrupted("b"))).toEqual(["WorkCancelled"])
+    expect([run.state.units, run.state.pools.get("gpu")!.used]).toEqual([0, 0])
+  })
+
   it("keeps what is held until the clean-up is through", () => {
     const run = running({ pools: { machine: 1 } }, spec("a", { kind: "Undo" }), spec("b"))
     run.request("a", "machine", { machine: 1 })
@@ -336,6 +348,17 @@ describe("slots", () => {
     expect(run.schedule()).toEqual(["b/one", "b/two"])
     expect(run.state.units).toBe(1)
     expect(run.entry("b").live!.lent).toBe(false)
+  })
+
+  it("that are released go back once, and may be asked for again", () => {
+    const run = running({ pools: { gpu: 1 } }, spec("a"))
+    run.request("a", "h", { gpu: 1 })
+    run.release("a", "h")
+    expect(run.release("a", "h")).toEqual([])
+    expect(run.state.pools.get("gpu")!.used).toBe(0)
+    expect(tags(run.request("a", "h", { gpu: 1 }))).toEqual(["SlotsGranted"])
+    run.succeed("a")
+    expect(run.state.pools.get("gpu")!.used).toBe(0)
   })
 
   it("held until a step are given back with its record, and not before", () => {

@@ -62,7 +62,8 @@ export class Runner {
   private readonly failpoint: (name: string) => void
   private readonly active = new Map<string, Active>()
   private readonly settling = new Map<string, Set<Waiter<Outcome>>>()
-  private readonly granting = new Map<string, Waiter<void>>()
+  /** Who waits for a hold, by work and name: fibers of one handler may ask for the same hold. */
+  private readonly granting = new Map<string, Set<Waiter<void>>>()
   private readonly listeners = new Set<() => void>()
   private timer: { readonly at: number; readonly fiber: Fiber.Fiber<unknown, unknown> } | undefined = undefined
 
@@ -313,10 +314,12 @@ export class Runner {
       const done: Waiter<void> = (exit) => {
         if (!isWaiting) return
         isWaiting = false
-        this.granting.delete(key)
+        waiters.delete(done)
         resume(exit)
       }
-      this.granting.set(key, done)
+      const waiters = this.granting.get(key) ?? new Set()
+      waiters.add(done)
+      this.granting.set(key, waiters)
       this.post({
         _tag: "Command",
         command: { _tag: "RequestSlots", id, attempt, ...request },
@@ -327,13 +330,17 @@ export class Runner {
       })
       return Effect.sync(() => {
         isWaiting = false
-        this.granting.delete(key)
+        waiters.delete(done)
       })
     })
   }
 
   private granted(id: string, hold: string, exit: Exit.Exit<void, RunError>): void {
-    this.granting.get(`${id}\n${hold}`)?.(exit)
+    const key = `${id}\n${hold}`
+    const waiters = this.granting.get(key)
+    if (waiters === undefined) return
+    this.granting.delete(key)
+    for (const waiter of Array.from(waiters)) waiter(exit)
   }
 
   private interrupt(id: string, reason: StopReason): void {
@@ -386,7 +393,10 @@ export class Runner {
       for (const waiter of waiters) waiter(Exit.fail(this.failure))
     }
     this.settling.clear()
-    for (const waiter of Array.from(this.granting.values())) waiter(Exit.fail(this.failure))
+    for (const waiters of this.granting.values()) {
+      for (const waiter of Array.from(waiters)) waiter(Exit.fail(this.failure))
+    }
+    this.granting.clear()
     this.changed()
   }
 

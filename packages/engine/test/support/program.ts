@@ -132,15 +132,16 @@ const config: fc.Arbitrary<RunConfig> = fc.record({
   gpu: fc.constantFrom(1, 1, 2, 2, 3, 0),
   disk: maybe(90, fc.constantFrom(2, 2, 3, 1)),
   hasPlain: fc.constantFrom(true, true, true, true, false),
+  hasUndo: fc.constantFrom(true, true, true, true, true, false),
   undo: fc.constantFrom(true, true, true, true, false),
   singleLimit: fc.constantFrom(1, 1, 1, 2),
   keepOpen: fc.constantFrom(true, true, false)
-}).map(({ concurrency, disk, gpu, hasPlain, keepOpen, singleLimit, undo }) => ({
+}).map(({ concurrency, disk, gpu, hasPlain, hasUndo, keepOpen, singleLimit, undo }) => ({
   concurrency,
   pools: { gpu, ...(disk === undefined ? {} : { disk }) },
   kinds: {
     ...(hasPlain ? { Plain: limited(undefined, false) } : {}),
-    Undo: limited(undefined, undo),
+    ...(hasUndo ? { Undo: limited(undefined, undo) } : {}),
     Single: limited(singleLimit, false),
     Pair: limited(2, true)
   },
