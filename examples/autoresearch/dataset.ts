@@ -21,13 +21,14 @@ import {
   type Manifest,
   REFERENCE_VALUES,
   SAMPLE_VALUES,
-  shardFile
+  shardFile,
+  VARIATIONS
 } from "./pipeline/src/format.ts"
 import { randomNumbers } from "./pipeline/src/order.ts"
 import { augmentationOf, DEVIATION, MEAN } from "./pipeline/src/transform.ts"
 
 /** Raise it when the images, the format or the reference change: older datasets are then made anew. */
-const VERSION = 1
+const VERSION = 2
 
 /** What a dataset is made to. */
 export interface Specification {
@@ -215,11 +216,17 @@ const LINEAR = Array.from({ length: 256 }, (_, value) => {
 })
 
 /**
- * What the sample of this image must come out as in the first epoch: digest and label. Written on its own, straight from
+ * What the sample of this image must come out as in an epoch: digest and label. Written on its own, straight from
  * the pixels, so that a fault in the pipeline does not excuse itself.
  */
-const referenceOf = (id: number, label: number, pixels: Uint8Array, { height, width }: Specification) => {
-  const { left, mirrored, top } = augmentationOf(id, 0, width, height)
+const referenceOf = (
+  id: number,
+  label: number,
+  epoch: number,
+  pixels: Uint8Array,
+  { height, width }: Specification
+) => {
+  const { left, mirrored, top } = augmentationOf(id, epoch, width, height)
   let sum = 0
   let weighted = 0
   for (let i = 0; i < SAMPLE_VALUES; i++) {
@@ -246,13 +253,16 @@ const make = async (directory: string, specification: Specification): Promise<Ma
   }
   const compress = promisify(deflate)
   const index = new Uint32Array(records * 2)
-  const reference = new Float64Array(records * REFERENCE_VALUES)
+  const reference = new Float64Array(VARIATIONS * records * REFERENCE_VALUES)
   for (let first = 0; first < records; first += recordsPerShard) {
     const last = Math.min(first + recordsPerShard, records)
     const pending: Array<Promise<Buffer>> = []
     for (let id = first; id < last; id++) {
       const { metadata, pixels } = draw(id, specification)
-      reference.set(referenceOf(id, metadata.label, pixels, specification), id * REFERENCE_VALUES)
+      for (let epoch = 0; epoch < VARIATIONS; epoch++) {
+        const entry = referenceOf(id, metadata.label, epoch, pixels, specification)
+        reference.set(entry, (epoch * records + id) * REFERENCE_VALUES)
+      }
       pending.push(compress(encode(metadata, filterRows(pixels, specification)), { level: 6 }))
       // Hands what is pending to the thread pool now, so that drawing and compressing go on side by side.
       if (pending.length % 32 === 0) await new Promise((resume) => setImmediate(resume))

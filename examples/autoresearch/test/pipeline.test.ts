@@ -150,6 +150,21 @@ describe("what the stages compute", () => {
     expect(wrong(() => {})).not.toThrow()
   })
 
+  it("is still watched after the first samples, in every epoch", async () => {
+    const verifier = await openVerifier(data, TINY.records)
+    for (const batch of await load()) verifier.verify(batch)
+    for (const epoch of [1, 3, 4, 9]) {
+      const later = await loadBatch(dataset, { sequence: epoch * 5, epoch, ids: [7, 30] }, {
+        ...parameters,
+        batchSize: 2
+      })
+      expect(() => verifier.verify(later)).not.toThrow()
+      later.tensor.fill(0)
+      expect(() => verifier.verify(later)).toThrow("wrong sample: record")
+    }
+    expect(verifier.result().samples).toBe(TINY.records)
+  })
+
   it("does not change with the edits that only make it faster", async () => {
     const space = await readSpace(join(example, "espalier.toml"))
     const ids = [...Array(24).keys()]

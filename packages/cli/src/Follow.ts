@@ -1,9 +1,9 @@
 /**
- * Following a run: its view, kept up to date, and what a person is told of each event.
+ * Following a run in words: what a person is told of each event, and how long it may still take.
  */
 import type { RunEvent } from "@espalier/engine"
 import { Experiment, ExperimentTree, Failure, Measurement, type TreeView } from "@espalier/workflow"
-import { formatDuration, formatValue } from "./Format.ts"
+import { formatDuration, formatGain, formatValue, plainLine } from "./Format.ts"
 
 /** Which node a work belongs to; undefined for a plan or the setup. */
 const nodeOf = (view: TreeView.TreeView, work: string): ExperimentTree.TreeNode | undefined =>
@@ -15,16 +15,13 @@ const completedLine = (view: TreeView.TreeView, node: ExperimentTree.TreeNode): 
   const baseline = ExperimentTree.baseline(view.tree)
   const gain = node.value === null || baseline?.value === null || baseline?.value === undefined || node === baseline
     ? ""
-    : ` (${percent(Measurement.gainOf(objective.direction, node.value, baseline.value))} against the baseline)`
+    : ` (${formatGain(Measurement.gainOf(objective.direction, node.value, baseline.value))} against the baseline)`
   const value = node.value === null ? "no value" : formatValue(node.value, objective.unit)
   const change = node.seed === null ? ` ${Experiment.describeChanges(node.changes)}` : ""
   return `${node.name}: ${value}${gain}${change}`
 }
 
-const percent = (gain: number | null): string => gain === null ? "?" : `${gain >= 0 ? "+" : ""}${(gain * 100).toFixed(1)} %`
-
-/** One plain line about an event, or undefined where there is nothing to say. The view holds the event already. */
-export const lineOf = (view: TreeView.TreeView, event: RunEvent.RunEvent): string | undefined => {
+const lineOfEvent = (view: TreeView.TreeView, event: RunEvent.RunEvent): string | undefined => {
   switch (event._tag) {
     case "RunStarted":
       return "run started"
@@ -60,6 +57,15 @@ export const lineOf = (view: TreeView.TreeView, event: RunEvent.RunEvent): strin
   }
 }
 
+/**
+ * One line about an event, free of control characters, or undefined where there is nothing to say. The view holds the
+ * event already.
+ */
+export const lineOf = (view: TreeView.TreeView, event: RunEvent.RunEvent): string | undefined => {
+  const line = lineOfEvent(view, event)
+  return line === undefined ? undefined : plainLine(line)
+}
+
 const failureText = (failure: RunEvent.Of<"WorkFailed">["failure"]): string => {
   switch (failure._tag) {
     case "Error": {
@@ -77,29 +83,36 @@ const confirmationLine = (view: TreeView.TreeView, work: string): string | undef
   for (const node of view.tree.nodes.values()) {
     for (const made of node.confirmations) {
       if (work !== `confirm/${made.purpose}-${made.challenger}-${made.champion}`) continue
-      const interval = `x${made.ratio.toFixed(3)} (${made.low.toFixed(3)} to ${made.high.toFixed(3)}, ${made.pairs.length} pairs)`
-      if (made.purpose === "final") return `final: ${made.challenger} beside ${made.champion}: ${interval}`
+      const pairs = `${made.pairs.length} ${made.pairs.length === 1 ? "pair" : "pairs"}`
+      const measured = made.undecided === undefined
+        ? `x${made.ratio.toFixed(3)} (${made.low.toFixed(3)} to ${made.high.toFixed(3)}, ${pairs})`
+        : `undecided, ${made.undecided}`
+      if (made.purpose === "final") return `final: ${made.challenger} beside ${made.champion}: ${measured}`
       return made.better
-        ? `new best: ${made.challenger} beats ${made.champion}: ${interval}`
-        : `confirmation: ${made.challenger} does not beat ${made.champion}: ${interval}`
+        ? `new best: ${made.challenger} beats ${made.champion}: ${measured}`
+        : `confirmation: ${made.challenger} does not beat ${made.champion}: ${measured}`
     }
   }
   return undefined
 }
 
-/** An estimate of what is left, in milliseconds: at the pace so far, until the first limit that is reached. */
+/**
+ * An estimate of what is left, in milliseconds: at the pace so far, until the first limit that is reached. Undefined
+ * as long as there is no pace, and when nothing more is proposed.
+ *
+ * @param elapsedMillis that engines have been alive
+ */
 export const remainingMillis = (
   view: TreeView.TreeView,
-  limits: { readonly jobs: number | null; readonly experiments: number | null; readonly wallTimeMillis: number | null }
+  limits: { readonly jobs: number | null; readonly experiments: number | null; readonly wallTimeMillis: number | null },
+  elapsedMillis: number
 ): number | undefined => {
   const finished = ExperimentTree.experimentsFinished(view.tree)
   if (finished < 2 || view.tree.stopped !== null) return undefined
   const estimates = [
-    limits.jobs === null || view.tree.jobs === 0
-      ? Infinity
-      : (limits.jobs - view.tree.jobs) * view.livedMillis / view.tree.jobs,
-    limits.experiments === null ? Infinity : (limits.experiments - finished) * view.livedMillis / finished,
-    limits.wallTimeMillis === null ? Infinity : limits.wallTimeMillis - view.livedMillis
+    limits.jobs === null || view.tree.jobs === 0 ? Infinity : (limits.jobs / view.tree.jobs - 1) * elapsedMillis,
+    limits.experiments === null ? Infinity : (limits.experiments / finished - 1) * elapsedMillis,
+    limits.wallTimeMillis === null ? Infinity : limits.wallTimeMillis - elapsedMillis
   ]
   const least = Math.min(...estimates)
   return Number.isFinite(least) ? Math.max(0, least) : undefined

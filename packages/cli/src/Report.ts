@@ -2,22 +2,33 @@
  * How a program of the command line ends: what went wrong, in words for a person, on standard error.
  */
 import { Cause, Effect, References } from "effect"
+import { CliError } from "effect/cli"
+import { plainText } from "./Format.ts"
+import { obeySignals } from "./Signals.ts"
 
-/** One line for each thing that went wrong: what a person can act on. A defect is shown whole. */
+const messageOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "message" in error && error.message !== ""
+    ? String(error.message)
+    : String(error)
+
+/**
+ * What went wrong, each with what a person can do about it. A defect is shown whole, with its stack. What the command
+ * line answers itself (a wrong command line, `--help`) is not said twice.
+ */
 export const explain = (cause: Cause.Cause<unknown>): string =>
   cause.reasons
-    .filter((reason) => !Cause.isInterruptReason(reason))
-    .map((reason) => {
-      if (Cause.isDieReason(reason)) return `espalier: this is a fault in espalier itself.\n${Cause.pretty(cause)}`
-      const { error } = reason as { readonly error: unknown }
-      const isDescribed = typeof error === "object" && error !== null && "message" in error && error.message !== ""
-      return `espalier: ${isDescribed ? String(error.message) : String(error)}`
+    .flatMap((reason) => {
+      if (Cause.isInterruptReason(reason)) return []
+      if (Cause.isDieReason(reason)) {
+        return [`espalier: this is a fault in espalier itself, please report it.\n${Cause.pretty(Cause.die(reason.defect))}`]
+      }
+      return CliError.isCliError(reason.error) ? [] : [`espalier: ${plainText(messageOf(reason.error))}`]
     })
     .join("\n")
 
-/** Writes why a program failed, and keeps logs off standard output, which is for data. */
+/** Writes why a program failed, heeds signals, and keeps logs off standard output, which is for data. */
 export const report = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  program.pipe(
+  obeySignals(program).pipe(
     Effect.tapCause((cause) =>
       Effect.sync(() => {
         const text = explain(cause)

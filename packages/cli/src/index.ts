@@ -1,2 +1,3 @@
 export * as Cli from "./Cli.ts"
+export * as Program from "./Program.ts"
 export * as Report from "./Report.ts"

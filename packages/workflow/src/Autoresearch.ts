@@ -14,7 +14,7 @@ import type { Execution } from "@espalier/platform/Execution"
 import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
 import { Workspace } from "@espalier/platform/Workspace"
 import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
-import { Duration, Effect, Layer, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { createHash } from "node:crypto"
 import * as Config from "./Config.ts"
 import * as Confirmation from "./Confirmation.ts"
@@ -27,7 +27,7 @@ import { type Settings, Study } from "./Study.ts"
 import * as TreeView from "./TreeView.ts"
 import * as Workdir from "./Workdir.ts"
 
-/** The configuration has changed since the run began, in what its results depend on. */
+/** The configuration has changed since the run began, in its name or in what its results depend on. */
 export class ConfigChanged extends Schema.TaggedError<ConfigChanged>()("ConfigChanged", {
   workdir: Schema.String,
   message: Schema.String
@@ -61,7 +61,7 @@ export const project = (workdir: string, raw: Config.Config): Effect.Effect<Proj
   Effect.gen(function*() {
     const config = Config.substitute(raw, { workdir })
     const space = yield* Effect.fromResult(SearchSpace.make({ parameters: config.parameters, edits: config.edits }))
-    const { build, edits, job, limits, metrics, objective, parameters, seeds, source } = config
+    const { edits, job, limits, objective, parameters, seeds, source } = config
     const settings: Settings = {
       run: config.name,
       directory: workdir,
@@ -89,11 +89,15 @@ export const project = (workdir: string, raw: Config.Config): Effect.Effect<Proj
       machine: limits.machine,
       concurrency: limits.concurrency
     }
-    const fingerprint = createHash("sha256")
-      .update(JSON.stringify({ build, edits, job, metrics, objective, parameters, seeds, repeats: limits.repeats }))
-      .digest("hex")
-    return { workdir, config, settings, fingerprint }
+    return { workdir, config, settings, fingerprint: fingerprintOf(raw) }
   })
+
+/** Of the configuration as it is written: the same for another path to the directory, or when the directory was moved. */
+const fingerprintOf = ({ build, edits, job, limits, metrics, objective, parameters, seeds, source }: Config.Config): string => {
+  const { parametersFile, ref } = source
+  const all = { build, edits, job, metrics, objective, parameters, parametersFile, ref, seeds, repeats: limits.repeats }
+  return createHash("sha256").update(JSON.stringify(all)).digest("hex")
+}
 
 /** Reads the project of a working directory. */
 export const load = Effect.fn("Autoresearch.load")(function*(workdir: string) {
@@ -121,7 +125,9 @@ export const platform = ({ config, workdir }: Project) =>
       : CommandArtifacts.layer({
         argv: config.build.argv,
         environment: config.build.environment,
-        timeout: config.build.timeout
+        timeout: config.build.timeout,
+        // Whoever presses Ctrl-C waits for a build that does not heed SIGTERM.
+        grace: "2 seconds"
       })
   ).pipe((base) => Layer.provideMerge(Rules.layer({ rules: Config.metricRules(config) }), base))
 
@@ -144,23 +150,26 @@ export const open = Effect.fn("Autoresearch.open")(function*(
 ) {
   const { config, fingerprint, settings, workdir } = self
   const engine = yield* Laboratory
-  const known = (yield* engine.list).some((run) => run.runId === settings.run && run.lastSeq > 0)
+  const workspace = yield* Workspace
+  const known = yield* find(self)
   const common = {
     concurrency: settings.concurrency,
     pools: { [machinePool]: settings.machine },
     keepOpen: false,
     ...(options.owner === undefined ? {} : { owner: options.owner })
   }
-  if (known) {
-    const { setup } = TreeView.fold(yield* engine.history(settings.run))
+  if (Option.isSome(known)) {
+    const { setup } = known.value
     if (setup !== undefined && setup.fingerprint !== fingerprint) {
       return yield* new ConfigChanged({
         workdir,
-        message: `The run in ${workdir} began with another configuration: its job, metrics, objective, parameters, edits, ` +
-          "seeds or repeats have changed, so old and new results could not be compared. Put espalier.toml back as it was, " +
-          "or begin a new run in an empty directory"
+        message: `The run in ${workdir} began with another configuration: its source, build, job, metrics, objective, ` +
+          "parameters, edits, seeds or repeats have changed, so old and new results could not be compared. Put " +
+          "espalier.toml back as it was, or begin a new run in an empty directory. Planner and limits may change"
       })
     }
+    // Before anything goes on: without its repository every experiment would fail, and be spent.
+    if (setup !== undefined) yield* workspace.resolve(setup.anchor)
     return yield* engine.resume(settings.run, common)
   }
   if (options.mode === "resume") {
@@ -169,12 +178,29 @@ export const open = Effect.fn("Autoresearch.open")(function*(
       message: `There is no run in ${workdir} yet. Begin one: espalier run ${workdir}`
     })
   }
-  const workspace = yield* Workspace
   const anchor = yield* workspace.anchor({ ref: config.source.ref, snapshot: config.source.snapshot })
   const payload = Schema.encodeSync(Schema.toCodecJson(Setup.payload))({ anchor, objective: settings.objective, fingerprint })
-  return yield* engine.start(settings.run, {
-    ...common,
-    works: [{ id: "setup", kind: Setup.kind, priority: -40, payload }]
+  const works = [{ id: "setup", kind: Setup.kind, priority: -40, payload }]
+  return yield* engine.start(settings.run, { ...common, works }).pipe(
+    // Somebody else has begun it since it was looked for, and has it open most likely.
+    Effect.catchTag("RunExists", () => engine.resume(settings.run, common))
+  )
+})
+
+/**
+ * The view of the project's run, if it has begun. Fails with `ConfigChanged` when what the directory holds is a run of another
+ * name: two runs would overwrite each other's reports.
+ */
+export const find = Effect.fn("Autoresearch.find")(function*({ settings, workdir }: Pick<Project, "workdir" | "settings">) {
+  const engine = yield* Laboratory
+  const begun = (yield* engine.list).filter((run) => run.lastSeq > 0).map((run) => run.runId)
+  if (begun.includes(settings.run)) return Option.some(yield* view(settings.run))
+  const [other] = begun
+  if (other === undefined) return Option.none()
+  return yield* new ConfigChanged({
+    workdir,
+    message: `${workdir} holds the run "${other}", and espalier.toml now says name = "${settings.run}". Put the name back, or ` +
+      "begin a new run in an empty directory"
   })
 })
 

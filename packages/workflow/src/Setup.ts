@@ -1,5 +1,6 @@
 /**
- * Setup: the first work of a run. What the run starts from is its payload; its children are the seeds, then a first plan.
+ * Setup: the first work of a run. What the run starts from is its payload; its children are the seeds; each of them asks
+ * for a plan when it has settled.
  */
 import { Step } from "@espalier/engine"
 import { Workspace } from "@espalier/platform/Workspace"
@@ -7,7 +8,7 @@ import { Effect, Schema } from "effect"
 import { baselineSeed, type ExperimentSpec, headspaceSeed, noChanges } from "./Experiment.ts"
 import { failWith, recordDefects } from "./internal/handling.ts"
 import { Experiment, Laboratory, Setup } from "./Laboratory.ts"
-import { Study } from "./Study.ts"
+import { type Settings, Study } from "./Study.ts"
 
 /** The experiments that every run begins with, the baseline first. */
 export const seedsOf = (
@@ -41,6 +42,12 @@ export const seedsOf = (
   }))
 ]
 
+/** The seeds that the limit on jobs allows: the baseline in any case, of the others the first. */
+export const affordableSeeds = (
+  { limits, repeats, seeds }: Pick<Settings, "limits" | "repeats" | "seeds">
+): ReadonlyArray<ExperimentSpec> =>
+  seedsOf(seeds).slice(0, limits.jobs === null ? undefined : Math.max(1, Math.floor(limits.jobs / repeats)))
+
 /** Handles `setup`. */
 export const layer = Setup.toLayer(Effect.fn("Setup")(
   function*({ anchor }) {
@@ -51,7 +58,7 @@ export const layer = Setup.toLayer(Effect.fn("Setup")(
       Schema.Array(Schema.String),
       Effect.gen(function*() {
         yield* workspace.resolve(anchor)
-        const seeds = seedsOf(study.seeds)
+        const seeds = affordableSeeds(study)
         for (const spec of seeds) {
           yield* Laboratory.spawn(Experiment, { spec, commit: anchor }, { id: workId(spec.id), priority: spec.priority })
         }

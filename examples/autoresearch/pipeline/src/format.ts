@@ -15,7 +15,9 @@ export const SAMPLE_VALUES = CHANNELS * CROP * CROP
 export const CLASSES = 10
 /** Records that lie next to one another and are read in that order: shuffling moves whole blocks. */
 export const BLOCK = 64
-/** Numbers of one entry of `reference.bin`: sum, weighted sum, label. */
+/** So many different epochs of augmentations there are; then they repeat. */
+export const VARIATIONS = 4
+/** Numbers of one entry of `reference.bin`: sum, weighted sum, label. The entries go record by record, then by epoch. */
 export const REFERENCE_VALUES = 3
 
 /** `manifest.json`. */

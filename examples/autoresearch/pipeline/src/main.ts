@@ -30,7 +30,7 @@ const readSettings = (): Settings => {
   const { values } = parseArgs({
     options: {
       headspace: { type: "boolean", default: false },
-      warmup: { type: "string", default: "0.3" },
+      warmup: { type: "string", default: "0.4" },
       seconds: { type: "string", default: "1.2" }
     }
   })
@@ -46,10 +46,9 @@ const readSettings = (): Settings => {
   }
 }
 
-/** Trains until warm-up and window are over; what is counted is the window. */
+/** Trains until warm-up, which begins with the first batch, and window are over; what is counted is the window. */
 const train = async (loader: Loader, verifier: Verifier, { warmupMillis, windowMillis }: Settings) => {
   const model = new Model()
-  const begun = performance.now()
   let firstBatch = 0
   let windowStart: number | undefined
   let [steps, samples, ready, stepMillis, loss] = [0, 0, 0, 0, 0]
@@ -65,7 +64,7 @@ const train = async (loader: Loader, verifier: Verifier, { warmupMillis, windowM
     const end = performance.now()
     if (!Number.isFinite(loss)) throw new Error(`the loss is ${loss} after batch ${batch.sequence}`)
     if (windowStart === undefined) {
-      if (end - begun >= warmupMillis && verifier.isDone()) windowStart = end
+      if (end - firstBatch >= warmupMillis && verifier.isDone()) windowStart = end
       continue
     }
     steps++

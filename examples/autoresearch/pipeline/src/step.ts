@@ -1,19 +1,23 @@
 /**
- * Stands for training: one step of a small recurrent network that reads an image row by row, by back-propagation through
- * time, with clipped gradients, Adam (Kingma and Ba, 2015) and a running average of the weights. What it computes is
- * fixed. The samples cost time in proportion to their number; the update of the weights costs the same for every step,
- * however small its batch is.
+ * Stands for training: one step of a small recurrent network with gates (a minimal gated unit, Zhou et al., 2016, with a
+ * diagonal recurrence) that reads an image pixel by pixel, by back-propagation through time, with clipped gradients, Adam
+ * (Kingma and Ba, 2015) and a running average of the weights. What it computes is fixed. The samples cost time in
+ * proportion to their number; the update of the weights costs the same for every step, however small its batch is.
  */
 
 import { type Batch, CHANNELS, CLASSES, CROP, SAMPLE_VALUES, type Tensor } from "./format.ts"
 import { randomNumbers } from "./order.ts"
 
 const POOL = 2
-/** Rows after pooling: the steps in time of the network. */
-const ROWS = CROP / POOL
-/** Numbers of a row after pooling. */
-const INPUTS = CHANNELS * ROWS
-const HIDDEN = 24
+const SIDE = CROP / POOL
+/** Pixels after pooling: the steps in time of the network. */
+const TIMES = SIDE * SIDE
+const CELLS = 4
+/** The states after every second pixel are what the classes are told from. */
+const EVERY = 2
+const FEATURES = CELLS * TIMES / EVERY
+/** What the gate and the candidate of a cell each see: the channels, the cell's state, a constant. */
+const INPUTS = CHANNELS + 2
 const RATE = 0.001
 const MOMENTUM = 0.9
 const DECAY = 0.999
@@ -60,22 +64,21 @@ class Weights {
 
 /** A model that is trained batch by batch. */
 export class Model {
-  private readonly input: Weights
-  private readonly recurrent: Weights
+  /** Of each cell: the weights of its gate, then those of its candidate. */
+  private readonly cells: Weights
+  /** Of each feature: one weight for every class. */
   private readonly output: Weights
-  private readonly rows = new Float64Array(ROWS * INPUTS)
-  /** Row t + 1 is the state after row t of the image; row 0 is the state to begin with. */
-  private readonly states = new Float64Array((ROWS + 1) * HIDDEN)
+  private readonly pixels = new Float64Array(TIMES * CHANNELS)
+  private readonly states = new Float64Array(CELLS * TIMES)
+  private readonly gates = new Float64Array(CELLS * TIMES)
+  private readonly candidates = new Float64Array(CELLS * TIMES)
   private readonly errors = new Float64Array(CLASSES)
-  private slopes = new Float64Array(HIDDEN)
-  private earlierSlopes = new Float64Array(HIDDEN)
   private steps = 0
 
   constructor() {
     const random = randomNumbers(42)
-    this.input = new Weights(HIDDEN * INPUTS, 1 / Math.sqrt(INPUTS), random)
-    this.recurrent = new Weights(HIDDEN * HIDDEN, 1 / Math.sqrt(HIDDEN), random)
-    this.output = new Weights(CLASSES * ROWS * HIDDEN, 1 / Math.sqrt(ROWS * HIDDEN), random)
+    this.cells = new Weights(CELLS * 2 * INPUTS, 1, random)
+    this.output = new Weights(FEATURES * CLASSES, 1 / Math.sqrt(FEATURES), random)
   }
 
   /** Trains on one batch; gives its mean loss before the update. */
@@ -84,40 +87,50 @@ export class Model {
     let loss = 0
     for (let i = 0; i < batch.labels.length; i++) {
       this.pool(batch.tensor, i * SAMPLE_VALUES)
-      this.forward()
+      for (let cell = 0; cell < CELLS; cell++) this.forward(cell)
       loss += this.score(batch.labels[i]!, share)
-      this.backward()
+      for (let cell = 0; cell < CELLS; cell++) this.backward(cell)
     }
-    const all = [this.input, this.recurrent, this.output]
-    const norm = Math.sqrt(all.reduce((sum, weights) => sum + weights.squaredNorm(), 0))
+    const norm = Math.sqrt(this.cells.squaredNorm() + this.output.squaredNorm())
     const clip = Math.min(1, LARGEST_NORM / (norm + 1e-8))
     this.steps++
-    for (const weights of all) weights.update(this.steps, clip)
+    this.cells.update(this.steps, clip)
+    this.output.update(this.steps, clip)
     return loss * share
   }
 
-  /** Averages of POOL x POOL squares, brought into rows. */
+  /** Averages of POOL x POOL squares, brought from planes into pixels. */
   private pool(tensor: Tensor, offset: number): void {
-    for (let y = 0; y < ROWS; y++) {
-      for (let channel = 0; channel < CHANNELS; channel++) {
-        for (let x = 0; x < ROWS; x++) {
+    for (let channel = 0; channel < CHANNELS; channel++) {
+      for (let y = 0; y < SIDE; y++) {
+        for (let x = 0; x < SIDE; x++) {
           const start = offset + (channel * CROP + y * POOL) * CROP + x * POOL
           const sum = tensor[start]! + tensor[start + 1]! + tensor[start + CROP]! + tensor[start + CROP + 1]!
-          this.rows[y * INPUTS + channel * ROWS + x] = sum / (POOL * POOL)
+          this.pixels[(y * SIDE + x) * CHANNELS + channel] = sum / (POOL * POOL)
         }
       }
     }
   }
 
-  private forward(): void {
-    const { input, recurrent, rows, states } = this
-    for (let t = 0; t < ROWS; t++) {
-      for (let j = 0; j < HIDDEN; j++) {
-        let sum = 0
-        for (let k = 0; k < INPUTS; k++) sum += input.values[j * INPUTS + k]! * rows[t * INPUTS + k]!
-        for (let k = 0; k < HIDDEN; k++) sum += recurrent.values[j * HIDDEN + k]! * states[t * HIDDEN + k]!
-        states[(t + 1) * HIDDEN + j] = Math.tanh(sum)
-      }
+  private forward(cell: number): void {
+    const { candidates, gates, pixels, states } = this
+    const { values } = this.cells
+    const w = cell * 2 * INPUTS
+    let state = 0
+    for (let t = 0; t < TIMES; t++) {
+      const red = pixels[t * CHANNELS]!
+      const green = pixels[t * CHANNELS + 1]!
+      const blue = pixels[t * CHANNELS + 2]!
+      const opening = values[w]! * red + values[w + 1]! * green + values[w + 2]! * blue + values[w + 3]! * state +
+        values[w + 4]!
+      const gate = 1 / (1 + Math.exp(-opening))
+      const candidate = Math.tanh(
+        values[w + 5]! * red + values[w + 6]! * green + values[w + 7]! * blue + values[w + 8]! * state + values[w + 9]!
+      )
+      state += gate * (candidate - state)
+      gates[cell * TIMES + t] = gate
+      candidates[cell * TIMES + t] = candidate
+      states[cell * TIMES + t] = state
     }
   }
 
@@ -127,7 +140,7 @@ export class Model {
     let total = 0
     for (let c = 0; c < CLASSES; c++) {
       let sum = 0
-      for (let i = 0; i < ROWS * HIDDEN; i++) sum += output.values[c * ROWS * HIDDEN + i]! * states[HIDDEN + i]!
+      for (let i = 0; i < FEATURES; i++) sum += output.values[i * CLASSES + c]! * states[i * EVERY]!
       errors[c] = Math.exp(sum)
       total += errors[c]!
     }
@@ -136,29 +149,34 @@ export class Model {
     return loss
   }
 
-  private backward(): void {
-    const { errors, input, output, recurrent, rows, states } = this
-    this.slopes.fill(0)
-    for (let t = ROWS - 1; t >= 0; t--) {
-      const { earlierSlopes, slopes } = this
-      earlierSlopes.fill(0)
-      for (let j = 0; j < HIDDEN; j++) {
-        const state = states[(t + 1) * HIDDEN + j]!
-        let slope = slopes[j]!
+  private backward(cell: number): void {
+    const { candidates, errors, gates, output, pixels, states } = this
+    const { gradient, values } = this.cells
+    const w = cell * 2 * INPUTS
+    let slope = 0
+    for (let t = TIMES - 1; t >= 0; t--) {
+      const place = cell * TIMES + t
+      const gate = gates[place]!
+      const candidate = candidates[place]!
+      const earlier = t === 0 ? 0 : states[place - 1]!
+      if (t % EVERY === 0) {
+        const weights = place / EVERY * CLASSES
         for (let c = 0; c < CLASSES; c++) {
-          const place = (c * ROWS + t) * HIDDEN + j
-          slope += errors[c]! * output.values[place]!
-          output.gradient[place]! += errors[c]! * state
-        }
-        slope *= 1 - state * state
-        for (let k = 0; k < INPUTS; k++) input.gradient[j * INPUTS + k]! += slope * rows[t * INPUTS + k]!
-        for (let k = 0; k < HIDDEN; k++) {
-          recurrent.gradient[j * HIDDEN + k]! += slope * states[t * HIDDEN + k]!
-          earlierSlopes[k]! += slope * recurrent.values[j * HIDDEN + k]!
+          slope += errors[c]! * output.values[weights + c]!
+          output.gradient[weights + c]! += errors[c]! * states[place]!
         }
       }
-      this.slopes = earlierSlopes
-      this.earlierSlopes = slopes
+      const byOpening = slope * (candidate - earlier) * gate * (1 - gate)
+      const byCandidate = slope * gate * (1 - candidate * candidate)
+      for (let channel = 0; channel < CHANNELS; channel++) {
+        gradient[w + channel]! += byOpening * pixels[t * CHANNELS + channel]!
+        gradient[w + INPUTS + channel]! += byCandidate * pixels[t * CHANNELS + channel]!
+      }
+      gradient[w + 3]! += byOpening * earlier
+      gradient[w + 4]! += byOpening
+      gradient[w + 8]! += byCandidate * earlier
+      gradient[w + 9]! += byCandidate
+      slope = slope * (1 - gate) + byOpening * values[w + 3]! + byCandidate * values[w + 8]!
     }
   }
 }

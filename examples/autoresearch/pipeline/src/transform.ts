@@ -3,7 +3,7 @@
  * to linear light (IEC 61966-2-1), turned from pixels into planes, and normalised.
  */
 
-import { allocateTensor, CHANNELS, CROP, type Image, type Precision, type Tensor } from "./format.ts"
+import { allocateTensor, CHANNELS, CROP, type Image, type Precision, type Tensor, VARIATIONS } from "./format.ts"
 
 /** How one image is varied in one epoch. */
 export interface Augmentation {
@@ -21,7 +21,7 @@ export const DEVIATION = [0.21, 0.2, 0.2] as const
  * the same however, wherever and in whatever order it is loaded.
  */
 export const augmentationOf = (id: number, epoch: number, width: number, height: number): Augmentation => {
-  let hash = Math.imul(id + 1, 0x9e3779b1) ^ Math.imul(epoch + 1, 0x85ebca6b)
+  let hash = Math.imul(id + 1, 0x9e3779b1) ^ Math.imul(epoch % VARIATIONS + 1, 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
   hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39)
   hash = (hash ^ (hash >>> 15)) >>> 0

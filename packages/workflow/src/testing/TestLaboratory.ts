@@ -260,7 +260,8 @@ export const advanceUntilDone = <A, E, R>(
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
     for (let passed = 0; fiber.pollUnsafe() === undefined; passed += Duration.toMillis(tick)) {
       if (passed > Duration.toMillis(within)) {
-        yield* Fiber.interrupt(fiber)
+        // Not waited for: it may need more of the time that it has not got.
+        fiber.interruptUnsafe()
         return yield* Effect.die(new Error(`Not done after ${Duration.format(within)} of virtual time.`))
       }
       yield* TestClock.adjust(tick)
@@ -274,10 +275,7 @@ export const advanceUntilDone = <A, E, R>(
  */
 export const run = Effect.fn("TestLaboratory.run")(
   function*(settings: Settings, options: { readonly within?: Duration.Input } = {}) {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const opened = yield* open(settings)
-      yield* advanceUntilDone(opened.await, options)
-    }))
+    yield* advanceUntilDone(Effect.scoped(Effect.flatMap(open(settings), (opened) => opened.await)), options)
     return yield* view(settings)
   }
 )

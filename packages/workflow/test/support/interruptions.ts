@@ -12,9 +12,9 @@ import { TestClock } from "effect/testing"
  *
  * `at` counts over all lives from 1; `ofLife` counts in each life, so that all of them are short.
  */
-export type Fault = { readonly mode: "lost" | "written" } & ({ readonly at: number } | { readonly ofLife: number })
+export type Fault = { readonly mode: "lost" | "written" } & ({ at: number } | { readonly ofLife: number })
 
-/** A journal with one fault. `appends` counts over all lives. */
+/** A journal with a fault, asked for at each append. `appends` counts over all lives. */
 export const faultyJournal = (fault: Fault) => {
   const counter = { appends: 0 }
   const around = (real: Journal.Journal["Service"]): Journal.Journal["Service"] => ({
