@@ -96,24 +96,42 @@ const confirmationLine = (view: TreeView.TreeView, work: string): string | undef
   return undefined
 }
 
+/** What the estimate needs of a study. */
+export interface Bounds {
+  readonly limits: {
+    readonly jobs: number | null
+    readonly experiments: number | null
+    readonly wallTimeMillis: number | null
+  }
+  readonly repeats: number
+  readonly objective: { readonly pairs: number }
+}
+
+/** Jobs that are certain to come or run now: of experiments that have not settled, and of confirmations. */
+const jobsToCome = (view: TreeView.TreeView, { objective, repeats }: Bounds): number => {
+  let jobs = view.pendingConfirms * 2 * objective.pairs
+  for (const node of view.tree.nodes.values()) {
+    if (!Experiment.isSettled(node.status)) jobs += Math.max(node.status === "running" ? 1 : 0, repeats - node.jobs)
+  }
+  return jobs
+}
+
 /**
- * An estimate of what is left, in milliseconds: at the pace so far, until the first limit that is reached. Undefined
- * as long as there is no pace, and when nothing more is proposed.
+ * An estimate of what is left at most, in milliseconds: at the pace so far, until the first limit that is reached, or
+ * until what was begun is done when nothing more is proposed. Undefined as long as there is no pace.
  *
  * @param elapsedMillis that engines have been alive
  */
-export const remainingMillis = (
-  view: TreeView.TreeView,
-  limits: { readonly jobs: number | null; readonly experiments: number | null; readonly wallTimeMillis: number | null },
-  elapsedMillis: number
-): number | undefined => {
-  const finished = ExperimentTree.experimentsFinished(view.tree)
-  if (finished < 2 || view.tree.stopped !== null) return undefined
-  const estimates = [
-    limits.jobs === null || view.tree.jobs === 0 ? Infinity : (limits.jobs / view.tree.jobs - 1) * elapsedMillis,
-    limits.experiments === null ? Infinity : (limits.experiments / finished - 1) * elapsedMillis,
-    limits.wallTimeMillis === null ? Infinity : limits.wallTimeMillis - elapsedMillis
-  ]
-  const least = Math.min(...estimates)
+export const remainingMillis = (view: TreeView.TreeView, bounds: Bounds, elapsedMillis: number): number | undefined => {
+  const { experiments, jobs, wallTimeMillis } = bounds.limits
+  const { tree } = view
+  const finished = ExperimentTree.experimentsFinished(tree)
+  if (finished < 2 || tree.jobs === 0) return undefined
+  if (tree.stopped !== null) return jobsToCome(view, bounds) * elapsedMillis / tree.jobs
+  const least = Math.min(
+    jobs === null ? Infinity : (jobs / tree.jobs - 1) * elapsedMillis,
+    experiments === null ? Infinity : (experiments / finished - 1) * elapsedMillis,
+    wallTimeMillis === null ? Infinity : wallTimeMillis - elapsedMillis
+  )
   return Number.isFinite(least) ? Math.max(0, least) : undefined
 }

@@ -1,15 +1,17 @@
 /**
  * How a program of the command line ends: what went wrong, in words for a person, on standard error.
  */
-import { Cause, Effect, References } from "effect"
+import { Cause, Effect, PlatformError, References } from "effect"
 import { CliError } from "effect/cli"
 import { plainText } from "./Format.ts"
 import { obeySignals } from "./Signals.ts"
 
-const messageOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "message" in error && error.message !== ""
-    ? String(error.message)
-    : String(error)
+/** The message of an error. What the operating system refused is told in its own words, which name the file. */
+export const messageOf = (error: unknown): string => {
+  const said = PlatformError.isPlatformError(error) && error.reason.cause instanceof Error ? error.reason.cause : error
+  const message = typeof said === "object" && said !== null && "message" in said ? String(said.message) : ""
+  return message === "" ? String(said) : message
+}
 
 /**
  * What went wrong, each with what a person can do about it. A defect is shown whole, with its stack. What the command

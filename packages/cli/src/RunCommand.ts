@@ -3,17 +3,16 @@
  */
 import * as InProcess from "@espalier/platform/renderer/InProcess"
 import { Autoresearch, Report, TreeView, Views, Workdir } from "@espalier/workflow"
-import { Clock, Console, Effect, FileSystem, Option, Stream } from "effect"
+import { Clock, Console, Effect, FileSystem, Logger, Option, Result, Stream } from "effect"
 import * as Follow from "./Follow.ts"
-import { formatDuration, shellWord } from "./Format.ts"
+import { shellWord } from "./Format.ts"
+import * as Output from "./Output.ts"
 import { CommandFailed, documentOf, howToBeginAnew, load, say, titlesOf } from "./Project.ts"
+import { messageOf } from "./Report.ts"
 import * as Screen from "./Screen.ts"
 
-/** Whether the live picture can be drawn: people look at standard error. */
-const isLive = (asJson: boolean): boolean => process.stderr.isTTY === true && !asJson && process.env["TERM"] !== "dumb"
-
 /**
- * Shows a run until it is at rest: a live picture in a terminal, otherwise a line for each thing that happens.
+ * Shows a run until it is at rest, and returns its view.
  *
  * @param after the last event of earlier sessions: they are folded in, and not told again
  */
@@ -21,36 +20,32 @@ const follow = Effect.fnUntraced(function*(
   project: Autoresearch.Project,
   run: Autoresearch.ExperimentRun,
   after: number,
-  live: boolean
+  output: Output.Output
 ) {
   const view = TreeView.empty()
-  const screen = Screen.make((text) => process.stderr.write(text), () => process.stderr)
-  const began = yield* Clock.currentTimeMillis
-  const tell = (line: string): void => {
-    if (live) return screen.above(line)
-    process.stderr.write(`${formatDuration(Math.max(0, view.at - began)).padStart(12)}  ${line}\n`)
-  }
-  const fold = run.events().pipe(Stream.runForEach((sequenced) =>
+  const lines = run.events().pipe(Stream.runForEach((sequenced) =>
     Effect.sync(() => {
       TreeView.evolve(view, sequenced)
       const line = sequenced.seq > after ? Follow.lineOf(view, sequenced.event) : undefined
-      if (line !== undefined) tell(line)
+      if (line !== undefined) output.tell(line, sequenced.event.at)
     })
   ))
+  if (!output.isLive) {
+    yield* lines
+    return view
+  }
   const picture = Effect.map(run.status, (status) => {
     const elapsedMillis = view.livedMillis + Math.max(0, status.at - view.at)
-    screen.draw(Screen.lines({
+    output.draw(Screen.lines({
       name: project.config.name,
       status,
       view,
       elapsedMillis,
-      remainingMillis: Follow.remainingMillis(view, project.settings.limits, elapsedMillis)
+      remainingMillis: Follow.remainingMillis(view, project.settings, elapsedMillis)
     }))
   })
   const pictures = Effect.forever(Effect.andThen(picture, Effect.sleep("250 millis")))
-  yield* live
-    ? Effect.raceFirst(fold, pictures).pipe(Effect.ensuring(Effect.sync(() => screen.erase())))
-    : fold
+  yield* Effect.ensuring(Effect.raceFirst(lines, pictures), Effect.sync(output.erase))
   return view
 })
 
@@ -72,22 +67,27 @@ const conclude = Effect.fnUntraced(function*(
   view: TreeView.TreeView,
   asJson: boolean
 ) {
-  yield* Views.write(project.workdir, view, titlesOf(project))
+  const written = yield* Effect.result(Views.write(project.workdir, view, titlesOf(project)))
   const report = Workdir.view(project.workdir, "report.md")
   yield* Console.log(
     asJson
       ? JSON.stringify(documentOf(project, view), null, 2)
       : Report.terminalSummary(view.tree, { report, elapsedMillis: view.livedMillis }).join("\n")
   )
+  const problems: Array<string> = []
   const failure = view.setupFailure ?? view.planFailure
-  if (failure !== undefined) {
-    return yield* new CommandFailed({ message: `The run could not go on: ${failure.kind}: ${failure.message}` })
+  if (failure !== undefined) problems.push(`The run could not go on: ${failure.kind}: ${failure.message}`)
+  else if (view.state === "completed" && view.tree.best === null) {
+    const why = view.tree.stopped ?? "There is nothing to compare with."
+    problems.push(`Nothing was found. ${why} Everything that is known: ${report}`)
   }
-  if (view.state === "completed" && view.tree.best === null) {
-    return yield* new CommandFailed({
-      message: `Nothing was found, for there is nothing to compare with. ${view.tree.stopped ?? ""} All of it: ${report}`
-    })
+  if (Result.isFailure(written)) {
+    problems.push(
+      `The run is ${view.state}, but its reports were not written: ${messageOf(written.failure)}. When that is mended: ` +
+        `espalier summary ${shellWord(project.workdir)}`
+    )
   }
+  if (problems.length > 0) return yield* new CommandFailed({ message: problems.join("\n") })
 })
 
 /**
@@ -112,19 +112,22 @@ const refuseLeftOvers = Effect.fnUntraced(function*({ workdir }: Autoresearch.Pr
 /** Begins the run of a directory (`run` only) or goes on with it. */
 export const execute = Effect.fnUntraced(function*(given: string, mode: "run" | "resume", asJson: boolean) {
   const project = yield* load(given)
+  const output = Output.make(Output.isTerminal() && !asJson, yield* Clock.currentTimeMillis)
   yield* Effect.gen(function*() {
     const earlier = yield* Autoresearch.find(project)
     if (Option.isSome(earlier) && (earlier.value.state === "completed" || earlier.value.state === "cancelled")) {
-      yield* say(`The run in ${project.workdir} is ${earlier.value.state === "completed" ? "complete" : "cancelled"}. ${howToBeginAnew(project)}`)
+      const state = earlier.value.state === "completed" ? "complete" : "cancelled"
+      yield* say(`The run in ${project.workdir} is ${state}. ${howToBeginAnew(project)}`)
       return yield* conclude(project, earlier.value, asJson)
     }
     if (Option.isNone(earlier)) yield* refuseLeftOvers(project)
+    const after = Option.isSome(earlier) ? earlier.value.seq : 0
     const view = yield* Effect.scoped(Effect.gen(function*() {
       const run = yield* Autoresearch.open(project, { mode, owner: "espalier" })
       yield* Effect.addFinalizer(() => sayIfSuspended(run))
-      return yield* follow(project, run, Option.isSome(earlier) ? earlier.value.seq : 0, isLive(asJson))
+      return yield* follow(project, run, after, output)
     }))
     yield* sweep(project)
     yield* conclude(project, view, asJson)
-  }).pipe(Effect.provide([Autoresearch.layer(project), InProcess.layer()]))
+  }).pipe(Effect.provide([Autoresearch.layer(project), InProcess.layer(), Logger.layer([output.logger])]))
 })

@@ -80,6 +80,8 @@ export const lines = ({ elapsedMillis, name, remainingMillis, status, view }: Sc
   const pools = Object.entries(status.pools).map(([pool, { size, used }]) => `, ${pool} ${used}/${size}`).join("")
   const eta = remainingMillis === undefined ? "" : `, up to ${formatDuration(remainingMillis)} left at this pace`
   const jobs = `${view.tree.jobs} ${view.tree.jobs === 1 ? "job" : "jobs"}`
+  const nameOf = (work: RunStatus.RunningWork): string => work.id.replace(/^(?:experiment|confirm)\//, "")
+  const width = Math.max(8, ...status.running.map((work) => nameOf(work).length))
   return [
     `${name}  ${status.state}  ${formatDuration(elapsedMillis)}${eta}`,
     bestLine(view),
@@ -88,9 +90,7 @@ export const lines = ({ elapsedMillis, name, remainingMillis, status, view }: Sc
     ...(view.tree.stopped === null ? [] : [`stopped   ${view.tree.stopped}`]),
     ...status.backgroundErrors.slice(-1).map((error) => `problem   ${error}`),
     ...status.running.map((work) =>
-      `  ${work.id.replace(/^experiment\//, "").padEnd(14)} ${formatDuration(work.ageMillis).padStart(9)}  ${
-        doing(work, status.at)
-      }`
+      `  ${nameOf(work).padEnd(width)} ${formatDuration(work.ageMillis).padStart(12)}  ${doing(work, status.at)}`
     ),
     ...status.waiting.map(({ count, kind, reason }) =>
       `  ${count} ${kind}${count === 1 ? " waits" : "s wait"} for ${reasonInWords(reason, status.at)}`

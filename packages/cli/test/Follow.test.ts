@@ -81,32 +81,49 @@ describe("what a person is told of a run", () => {
 })
 
 describe("the estimate of what is left", () => {
-  const limits = { jobs: null, experiments: null, wallTimeMillis: null }
+  const bounds = (limits: Partial<Follow.Bounds["limits"]>): Follow.Bounds => ({
+    limits: { jobs: null, experiments: null, wallTimeMillis: null, ...limits },
+    repeats: 1,
+    objective: { pairs: 2 }
+  })
 
-  it.effect("is not made before there is a pace, nor when nothing more is proposed", () =>
+  /** The view as it was when so many experiments had ended. */
+  const viewAfter = Effect.fnUntraced(function*(experiments: number) {
+    const events = yield* eventsOf(program)
+    let ended = 0
+    const until = events.findIndex(({ event }) =>
+      (event._tag === "WorkSucceeded" || event._tag === "WorkFailed") && /^experiment\/e/.test(event.id) &&
+      (ended += 1) === experiments
+    )
+    return tell(events.slice(0, until + 1)).view
+  })
+
+  it.effect("is not made before there is a pace, nor where there is no limit", () =>
     Effect.gen(function*() {
-      const events = yield* eventsOf(program)
-      const { view } = tell(events)
-      assert.isUndefined(Follow.remainingMillis(TreeView.empty(), { ...limits, jobs: 10 }, 1_000))
-      assert.isUndefined(Follow.remainingMillis(view, { ...limits, jobs: 1_000 }, 1_000))
+      assert.isUndefined(Follow.remainingMillis(yield* viewAfter(1), bounds({ jobs: 10 }), 1_000))
+      assert.isNumber(Follow.remainingMillis(yield* viewAfter(2), bounds({ jobs: 10 }), 1_000))
+      assert.isUndefined(Follow.remainingMillis(yield* viewAfter(2), bounds({}), 1_000))
     }))
 
   it.effect("follows the limit that is reached first, at the pace so far", () =>
     Effect.gen(function*() {
-      const events = yield* eventsOf(program)
-      // As it was when the fourth experiment had ended.
-      let finished = 0
-      const until = events.findIndex(({ event }) =>
-        (event._tag === "WorkSucceeded" || event._tag === "WorkFailed") && /^experiment\/e/.test(event.id) &&
-        (finished += 1) === 4
-      )
-      const { view } = tell(events.slice(0, until + 1))
-      view.tree.stopped = null
-      const { jobs } = view.tree
-      assert.strictEqual(Follow.remainingMillis(view, { ...limits, experiments: 8 }, 10_000), 10_000)
-      assert.strictEqual(Follow.remainingMillis(view, { ...limits, experiments: 8, jobs: jobs * 1.5 }, 10_000), 5_000)
-      assert.strictEqual(Follow.remainingMillis(view, { ...limits, experiments: 8, wallTimeMillis: 12_000 }, 10_000), 2_000)
-      assert.strictEqual(Follow.remainingMillis(view, { ...limits, wallTimeMillis: 9_000 }, 10_000), 0)
-      assert.isUndefined(Follow.remainingMillis(view, limits, 10_000))
+      const view = yield* viewAfter(2)
+      const { jobs, stopped } = view.tree
+      assert.isNull(stopped)
+      assert.strictEqual(Follow.remainingMillis(view, bounds({ experiments: 4 }), 10_000), 10_000)
+      assert.strictEqual(Follow.remainingMillis(view, bounds({ experiments: 4, jobs: jobs * 1.5 }), 10_000), 5_000)
+      assert.strictEqual(Follow.remainingMillis(view, bounds({ experiments: 4, wallTimeMillis: 12_000 }), 10_000), 2_000)
+      assert.strictEqual(Follow.remainingMillis(view, bounds({ wallTimeMillis: 9_000 }), 10_000), 0)
+    }))
+
+  it.effect("is what was begun, when nothing more is proposed, and nothing at the end", () =>
+    Effect.gen(function*() {
+      const view = yield* viewAfter(2)
+      view.tree.stopped = "enough"
+      const unsettled = [...view.tree.nodes.values()].filter(({ status }) => status !== "completed" && status !== "failed")
+      const toCome = unsettled.length + 2 * 2 * view.pendingConfirms
+      assert.isAbove(toCome, 0)
+      assert.strictEqual(Follow.remainingMillis(view, bounds({}), 10_000), toCome * 10_000 / view.tree.jobs)
+      assert.strictEqual(Follow.remainingMillis(tell(yield* eventsOf(program)).view, bounds({}), 10_000), 0)
     }))
 })

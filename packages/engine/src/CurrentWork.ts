@@ -23,6 +23,8 @@ export type StopReason = "suspend" | "cancel" | "timeout" | "journal"
  * How a handler reaches its scheduler. For `Step`, `Slots` and `Progress`; not for handlers.
  */
 export interface Port {
+  /** The run as this process has it open: what is cached beside it is keyed by this. */
+  readonly session: object
   /** Encoded results of the steps that are recorded, by name. */
   readonly steps: ReadonlyMap<string, unknown>
   /** Names that this attempt has used. */

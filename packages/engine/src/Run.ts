@@ -114,7 +114,7 @@ export interface Run<K extends WorkKind.Any> {
 }
 
 const isAtRest = (runner: Runner): boolean => {
-  const { name } = runner.state
+  const name = runner.published
   return runner.failure !== undefined || name === "completed" || name === "cancelled" || name === "suspended"
 }
 
@@ -135,7 +135,7 @@ export const make = <K extends WorkKind.Any>(
         Effect.raceFirst(
           runner.outcome(id),
           Effect.andThen(
-            runner.until(() => runner.state.name === "suspended" && runner.state.works.get(id)?.outcome === undefined),
+            runner.until(() => runner.published === "suspended" && runner.state.works.get(id)?.outcome === undefined),
             Effect.fail(
               new RunSuspended({
                 runId: runner.runId,
@@ -218,10 +218,10 @@ export const make = <K extends WorkKind.Any>(
     submit: (kind, payload, options) =>
       Effect.gen(function*() {
         const spec = yield* makeSpec(kind, payload, options ?? {}, undefined)
-        yield* adding(tell({ _tag: "Add", specs: [spec] }))
-        const id = yield* runner.query((state) =>
-          state.works.has(spec.id) ? spec.id : state.dedupe.get(spec.dedupe ?? "") ?? spec.id
-        )
+        let { id } = spec
+        yield* adding(runner.send({ _tag: "Add", specs: [spec] }, (state) => {
+          if (!state.works.has(id)) id = state.dedupe.get(spec.dedupe ?? "") ?? id
+        }))
         return jobOf(kind, id)
       }),
     job: (kind, id) =>

@@ -22,6 +22,8 @@ export interface Tree {
   readonly branch: string | undefined
   /** Full id of the commit that the tree started from; `diff` compares with it. */
   readonly base: string
+  /** Whether it stood there already, with all that a build or a job has made in it since. */
+  readonly adopted: boolean
 }
 
 /** Where the trees come from, said so that a person can check it. */

@@ -73,6 +73,8 @@ export const decide = (
   const pending = [...tree.nodes.values()].filter((node) => !isSettled(node.status))
   const baseline = tree.nodes.get(baselineSeed)
   if (baseline === undefined || !isSettled(baseline.status)) return nothing
+  // The last confirmation is the last word: what it measured must not bring a new challenger forward.
+  if ([...asked].some((id) => id.startsWith("final-"))) return nothing
 
   const crown = (): ConfirmPayload | null => {
     if (view.pendingConfirms > 0 || tree.best === null) return null

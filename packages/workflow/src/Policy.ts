@@ -19,7 +19,7 @@ import { gainOf, isWorthHaving, median } from "./Measurement.ts"
  *
  * - `experiments`: ever proposed, seeds not counted.
  * - `jobs`: ever launched, those of confirmations too.
- * - `wallTimeMillis`: since the run began.
+ * - `wallTimeMillis`: that engines have lived in the run; downtime does not count.
  * - `patience`: experiments in a row that did not become the best.
  * - `target`: a value of the objective that is good enough.
  */

@@ -2,7 +2,7 @@
  * The view of a run: its hypothesis tree, and beside it what is known of each node's jobs. A fold over the journal's
  * events and nothing else, so it is the same for the planner, for the report and for whoever looks at a run from outside.
  */
-import { CurrentWork, type RunEvent } from "@espalier/engine"
+import { type CurrentWork, Projection, type RunEvent } from "@espalier/engine"
 import { EvidenceRecord } from "@espalier/platform/Evidence"
 import { JobHandle, TerminalStatus } from "@espalier/platform/Execution"
 import { Effect, Schema } from "effect"
@@ -296,8 +296,7 @@ export const fold = (events: Iterable<RunEvent.Sequenced>): TreeView => {
   return view
 }
 
+const projection = Projection.make({ initial: empty, evolve })
+
 /** The view of the run that the current work belongs to, up to what is durable now. */
-export const currentView: Effect.Effect<TreeView, never, CurrentWork.CurrentWork> = Effect.flatMap(
-  CurrentWork.CurrentWork,
-  (work) => Effect.map(Effect.orDie(work.history(0)), fold)
-)
+export const currentView: Effect.Effect<TreeView, never, CurrentWork.CurrentWork> = Effect.orDie(projection)

@@ -29,7 +29,10 @@ export const texts = (view: TreeView, titles: Titles): ReadonlyMap<string, strin
     ["report.md", Report.reportMarkdown(tree, options)]
   ])
   for (const node of tree.nodes.values()) {
-    const analysis = view.nodes.get(node.id)?.analysis ?? undefined
+    const record = view.nodes.get(node.id)
+    const analysis = record?.analysis ?? undefined
+    const patch = record?.prepared?.patch ?? ""
+    if (patch !== "") files.set(`tree/${node.id}/diff.patch`, patch)
     for (const [name, content] of Object.entries(Report.nodeFiles(tree, node, { analysis }))) {
       files.set(`tree/${node.id}/${name}`, content)
     }
@@ -53,8 +56,10 @@ export const write = Effect.fn("Views.write")(function*(workdir: string, view: T
     const before = yield* Effect.option(fs.readFileString(file))
     if (before._tag === "Some" && before.value === content) continue
     yield* fs.makeDirectory(path.dirname(file), { recursive: true })
-    yield* fs.writeFileString(`${file}.tmp`, content)
-    yield* fs.rename(`${file}.tmp`, file)
+    // Two processes may write at the same time: an engine at its end, and whoever asks for a summary.
+    const aside = `${file}.${process.pid}.tmp`
+    yield* fs.writeFileString(aside, content)
+    yield* fs.rename(aside, file)
   }
   yield* renderer.render([
     { file: Workdir.view(workdir, "progress.png"), svg: Plot.progress(view.tree, titles) },

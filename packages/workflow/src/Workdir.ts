@@ -1,6 +1,6 @@
 /**
  * Where everything lies on disk, below the working directory of a run. Only `espalier.toml`, `journal.db`, `jobs/` and
- * `agent/` hold anything of their own; the rest are views, and can be made again from the journal.
+ * `builds/` hold anything of their own; the rest are views, and can be made again from the journal.
  */
 import * as Path from "node:path"
 

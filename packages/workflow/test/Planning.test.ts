@@ -29,8 +29,8 @@ const worlds: fc.Arbitrary<World> = fc.record({
   cancelled: fc.constantFrom(0, 0.1),
   breaking: fc.constantFrom(0, 0.3, 1),
   merged: fc.constantFrom(0, 0.5),
-  effect: fc.constantFrom(0, 0.3),
-  noise: fc.constantFrom(0, 0.02, 0.2),
+  effect: fc.constantFrom(0, 0.1, 0.3),
+  noise: fc.constantFrom(0, 0.1, 0.2, 0.4),
   millis: fc.constant(1_000)
 })
 
@@ -100,7 +100,7 @@ describe("whatever happens, a plan", () => {
       for (const { confirm, pending, pendingConfirms } of rehearsed.decisions) {
         if (confirm?.purpose === "final") assert.deepStrictEqual([pending, pendingConfirms], [0, 0])
       }
-    })
+    }, 400)
   })
 
   it("asks for no confirmation twice, nor for two at a time, and only of those that challenge the best", () => {

@@ -31,7 +31,7 @@ const readSettings = (): Settings => {
     options: {
       headspace: { type: "boolean", default: false },
       warmup: { type: "string", default: "0.4" },
-      seconds: { type: "string", default: "1.2" }
+      seconds: { type: "string", default: "1.5" }
     }
   })
   const millis = (name: string, text: string): number => {

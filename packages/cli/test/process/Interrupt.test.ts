@@ -99,9 +99,9 @@ describe("other ways to be stopped", () => {
       const engine = start("run", workshop.workdir)
       await until("a job runs", () => engine.stderr().includes("job started") || engine.stderr().includes("resumed"))
       engine.child.kill(signal)
-      expect(await engine.ended).toMatchObject({ code: 130, signal: null })
-      expect((await figures(workshop.workdir)).state).toBe("suspended")
+      expect(await engine.ended).toMatchObject({ code: 130, signal: null, stderr: expect.stringContaining("Suspending") })
     }
+    expect((await figures(workshop.workdir)).state).toBe("suspended")
     expect((await run("run", workshop.workdir)).code).toBe(0)
     expectExactAccounts(await figures(workshop.workdir), workshop)
   })

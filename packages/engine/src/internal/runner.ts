@@ -31,7 +31,13 @@ type Answer = Exit.Exit<ReadonlyArray<RunEvent.RunEvent>, RunError>
 
 /** What the loop takes from its inbox. */
 export type Message =
-  | { readonly _tag: "Command"; readonly command: Command; readonly answer: ((answer: Answer) => void) | undefined }
+  | {
+    readonly _tag: "Command"
+    readonly command: Command
+    readonly answer: ((answer: Answer) => void) | undefined
+    /** Looks at the state right behind the command, before any other; what it sees is not durable yet. */
+    readonly behind?: (state: RunState.RunState) => void
+  }
   | { readonly _tag: "Query"; readonly answer: () => void }
 
 interface Active {
@@ -42,6 +48,13 @@ interface Active {
   progress: Progress | undefined
 }
 
+/** Interrupts a handler or a clean-up, once, and says why. */
+const stop = (active: Active, reason: StopReason): void => {
+  if (active.stopReason !== undefined) return
+  active.stopReason = reason
+  active.fiber?.interruptUnsafe()
+}
+
 type Waiter<A> = (exit: Exit.Exit<A, RunError>) => void
 
 export class Runner {
@@ -49,6 +62,8 @@ export class Runner {
   readonly state: RunState.RunState
   /** The durable watermark: the number of the last event that is in the journal. */
   seq: number
+  /** The run's state at the watermark; `state` is ahead of it while an append is under way. */
+  published: RunState.RunState["name"]
   /** Grows with every change that a status could show. */
   version = 0
   failure: JournalError | undefined = undefined
@@ -84,6 +99,7 @@ export class Runner {
     this.journal = options.journal
     this.writer = options.writer
     this.seq = options.seq
+    this.published = options.state.name
     this.kinds = options.kinds
     this.inbox = options.inbox
     this.clock = options.clock
@@ -126,6 +142,7 @@ export class Runner {
       }
       for (const event of RunState.schedule(this.state, now)) events.push(event)
       const finish = (): void => {
+        this.published = this.state.name
         for (const event of events) this.act(event)
         for (const answer of answers) answer()
         if (events.length > 0) this.changed()
@@ -167,6 +184,9 @@ export class Runner {
         return this.interrupt(event.id, "cancel")
       case "WorkCleaning":
         return this.startCleaning(event.id)
+      case "RunCancelling":
+        // Clean-ups that a suspend had stopped.
+        return this.recover()
       case "RunSuspending":
         for (const id of this.active.keys()) this.interrupt(id, "suspend")
         return
@@ -199,10 +219,11 @@ export class Runner {
         (command) => Effect.sync(() => this.ended(id, active, command))
       )
     )
-    if (registered.timeoutMillis !== undefined) {
+    // A handler that needed to wait for nothing has ended by now.
+    if (registered.timeoutMillis !== undefined && this.active.get(id) === active) {
       const left = Math.max(0, registered.timeoutMillis - entry.live!.livedMillis)
       active.timer = this.fork(
-        Effect.andThen(Effect.sleep(Duration.millis(left)), Effect.sync(() => this.interrupt(id, "timeout")))
+        Effect.andThen(Effect.sleep(Duration.millis(left)), Effect.sync(() => stop(active, "timeout")))
       )
     }
   }
@@ -246,10 +267,7 @@ export class Runner {
     const attempt = (delayMillis: number): Effect.Effect<void> =>
       Effect.matchCauseEffect(once, {
         onSuccess: () =>
-          Effect.sync(() => {
-            this.active.delete(`cleaning ${id}`)
-            this.post({ _tag: "Command", command: { _tag: "Cleaned", id }, answer: undefined })
-          }),
+          Effect.sync(() => this.post({ _tag: "Command", command: { _tag: "Cleaned", id }, answer: undefined })),
         onFailure: (cause) => {
           if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
           this.background(`onCancel of "${id}" failed and is tried again in ${delayMillis} ms: ${Cause.pretty(cause)}`)
@@ -259,7 +277,9 @@ export class Runner {
           )
         }
       })
-    active.fiber = this.fork(attempt(1_000))
+    active.fiber = this.fork(
+      Effect.ensuring(attempt(1_000), Effect.sync(() => this.active.delete(`cleaning ${id}`)))
+    )
   }
 
   private background(message: string): void {
@@ -273,6 +293,7 @@ export class Runner {
     const live = entry.live!
     const attempt = live.attempt
     const port: Port = {
+      session: this,
       steps: new Map(Array.from(live.steps, ([name, step]) => [name, step.result])),
       used: new Set(),
       children: [],
@@ -345,9 +366,7 @@ export class Runner {
 
   private interrupt(id: string, reason: StopReason): void {
     const active = this.active.get(id)
-    if (active === undefined || active.stopReason !== undefined) return
-    active.stopReason = reason
-    active.fiber?.interruptUnsafe()
+    if (active !== undefined) stop(active, reason)
   }
 
   private settled(id: string, outcome: Outcome): void {
@@ -407,8 +426,13 @@ export class Runner {
   }
 
   /** Gives a command to the run and returns its events when they are durable. */
-  send(command: Command): Effect.Effect<ReadonlyArray<RunEvent.RunEvent>, RunError> {
-    return Effect.callback((resume) => this.post({ _tag: "Command", command, answer: resume }))
+  send(
+    command: Command,
+    behind?: (state: RunState.RunState) => void
+  ): Effect.Effect<ReadonlyArray<RunEvent.RunEvent>, RunError> {
+    return Effect.callback((resume) =>
+      this.post({ _tag: "Command", command, answer: resume, ...(behind === undefined ? {} : { behind }) })
+    )
   }
 
   /** Looks at the state when all of it is durable. */
@@ -481,6 +505,13 @@ export class Runner {
         )
       )
       yield* Effect.ignore(this.query(() => undefined))
+      // Whoever still has the handle is told, instead of waiting for a loop that has ended.
+      this.failure ??= new JournalError({
+        operation: "append",
+        runId: this.runId,
+        message: `run "${this.runId}" was closed with its scope: open it again`
+      })
+      this.changed()
     })
   )
 }

@@ -149,7 +149,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         }))
         if (standing === undefined) yield* fill(git, worktree)
         entry.worktree = worktree
-        return { path, branch: worktree.branch, base: commit }
+        return { path, branch: worktree.branch, base: commit, adopted: standing !== undefined }
       })
 
     const noteWritten = (worktree: Worktree, real: string) =>

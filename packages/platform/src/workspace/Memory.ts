@@ -104,7 +104,7 @@ export const make = (options: Options): Effect.Effect<{
           if (standing?.open === true) return fail({ _tag: "TreeInUse", path })
           if (!branchMoves && standing?.kept === true && standing.head === base) {
             standing.open = true
-            return Effect.succeed({ path, branch: standing.branch, base })
+            return Effect.succeed({ path, branch: standing.branch, base, adopted: true })
           }
           const attached = branchMoves || (branches.get(name) ?? base) === base
           if (attached) branches.set(name, base)
@@ -120,7 +120,7 @@ export const make = (options: Options): Effect.Effect<{
           // Deleted first, so that the order of the map is the order of opening.
           trees.delete(path)
           trees.set(path, held)
-          return Effect.succeed({ path, branch, base })
+          return Effect.succeed({ path, branch, base, adopted: false })
         })
         return Effect.acquireRelease(acquire, () =>
           Effect.map(keep ?? Effect.succeed(false), (stays) => {

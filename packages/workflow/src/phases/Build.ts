@@ -9,21 +9,21 @@ import { failWith } from "../internal/handling.ts"
 import { Study } from "../Study.ts"
 import * as Workdir from "../Workdir.ts"
 
-/** Builds the tree's commit, under a step of this name. */
-export const build = (step: string, node: string, tree: Tree, commit: string) =>
-  Step.run(
-    step,
-    Schema.NullOr(Artifact),
-    Effect.gen(function*() {
-      const study = yield* Study
-      const artifacts = yield* Artifacts
-      const built = yield* artifacts.build({
-        tree: tree.path,
-        commit,
-        log: Workdir.buildLog(study.directory, node)
-      })
-      return built ?? null
-    }).pipe(
-      Effect.catchTag("BuildFailed", (error) => failWith("build_failed", error, { logTail: error.logTail }))
-    )
+/**
+ * Builds the tree's commit, under a step of this name. What was built before is built again where the tree was made
+ * anew since: its files went with the old one.
+ */
+export const build = Effect.fnUntraced(function*(step: string, node: string, tree: Tree, commit: string) {
+  const study = yield* Study
+  const artifacts = yield* Artifacts
+  let isBuilt = false
+  const make = Effect.suspend(() => {
+    isBuilt = true
+    return artifacts.build({ tree: tree.path, commit, log: Workdir.buildLog(study.directory, node) })
+  }).pipe(
+    Effect.map((artifact) => artifact ?? null),
+    Effect.catchTag("BuildFailed", (error) => failWith("build_failed", error, { logTail: error.logTail }))
   )
+  const artifact = yield* Step.run(step, Schema.NullOr(Artifact), make)
+  return artifact === null || isBuilt || tree.adopted ? artifact : yield* make
+})

@@ -51,7 +51,10 @@ export const poll = (step: string, job: JobHandle) =>
         schedule: patience,
         while: (error) => error._tag === "ExecutionError"
       })
-      return yield* Effect.raceFirst(ended, Effect.andThen(showProgress(job), Effect.never))
+      const status = yield* Effect.raceFirst(ended, Effect.andThen(showProgress(job), Effect.never))
+      // What nobody watches any more may still be running, on the machine that the next job gets.
+      if (status._tag === "Lost") yield* Effect.logWarning(`${yield* end(job)} (${job.key})`)
+      return status
     }).pipe(
       Effect.catchTag(["ExecutionError", "JobNotFound"], (error) =>
         Effect.flatMap(end(job), (then) =>

@@ -52,11 +52,11 @@ export const prepare = Effect.fnUntraced(function*(spec: ExperimentSpec, base: s
       yield* workspace.applyEdit(tree, edit)
     }
     const summary = describeChanges(spec.changes)
-    const { deletions, filesChanged, insertions } = yield* workspace.diff(tree)
+    const { deletions, filesChanged, insertions, patch } = yield* workspace.diff(tree)
     const commit = yield* workspace.commit(tree, {
       message: `${spec.name}: ${summary}\n\n${spec.hypothesis}\n`
     })
-    return { commit, summary, filesChanged, insertions, deletions }
+    return { commit, summary, patch: patch.slice(0, 100_000), filesChanged, insertions, deletions }
   }).pipe(
     Effect.catchTag("EditRejected", (error) => failWith("code_change_failed", error)),
     Effect.catchTag("WorkspaceError", sourceFailed)

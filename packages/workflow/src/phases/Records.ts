@@ -7,6 +7,8 @@ import { Schema } from "effect"
 export const Prepared = Schema.Struct({
   commit: Schema.String,
   summary: Schema.String,
+  /** Against the base, as a unified diff; the first 100 000 characters of it. */
+  patch: Schema.String,
   filesChanged: Schema.Int,
   insertions: Schema.Int,
   deletions: Schema.Int

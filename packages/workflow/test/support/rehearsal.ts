@@ -41,7 +41,7 @@ export interface Rehearsed {
 const effectOf = (world: World, name: string): number =>
   numbers([...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.charCodeAt(0), world.seed))() * world.effect
 
-/** Runs a search until nothing is pending. */
+/** Runs a search until nothing is pending; one that asks for ever is cut off. */
 export const rehearse = (settings: Study.Settings, world: World): Rehearsed => {
   const random = numbers(world.seed)
   const tree = ExperimentTree.empty(settings.objective)
@@ -94,7 +94,7 @@ export const rehearse = (settings: Study.Settings, world: World): Rehearsed => {
     pending.push(experiment(spec.id))
   }
   // Seeds first, as their priority has it; then in any order.
-  for (let settled = 0; pending.length > 0 && settled < 10_000; settled++) {
+  for (let settled = 0; pending.length > 0 && settled < 500; settled++) {
     const which = settled === 0 ? 0 : Math.floor(random() * pending.length)
     pending.splice(which, 1)[0]!()
     if (pending.length > 0 && random() < world.merged) continue
