@@ -56,7 +56,8 @@ export const layer = Confirm.toLayer(
       for (const { name, side } of jobs) {
         const { extra, node, tree } = sides[side]
         const evidence = yield* runJob(name, tree, node, extra)
-        values[side].push(...valuesOf(study.objective.metric, [evidence]))
+        // One for each job, so that a job without a value does not shift the pairs after it.
+        values[side].push(valuesOf(study.objective.metric, [evidence])[0] ?? Number.NaN)
       }
       return yield* Step.run(
         "compare",

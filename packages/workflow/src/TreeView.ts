@@ -40,6 +40,8 @@ export interface TreeView {
   readonly setup: SetupPayload | undefined
   readonly setupFailure: Failure.FailureRecord | undefined
   readonly planFailure: Failure.FailureRecord | undefined
+  /** Confirmations that gave no comparison, by id: a side failed, or what runs the jobs did. The nodes are as they were. */
+  readonly confirmFailures: ReadonlyMap<string, Failure.FailureRecord>
   readonly jobs: ReadonlyArray<JobRecord>
   readonly nodes: ReadonlyMap<string, NodeRecord>
   readonly pendingConfirms: number
@@ -59,6 +61,7 @@ interface Draft extends TreeView {
   setup: SetupPayload | undefined
   setupFailure: Failure.FailureRecord | undefined
   planFailure: Failure.FailureRecord | undefined
+  readonly confirmFailures: Map<string, Failure.FailureRecord>
   readonly jobs: Array<JobRecord>
   readonly nodes: Map<string, NodeRecord>
   pendingConfirms: number
@@ -89,6 +92,7 @@ export const empty = (): TreeView => {
     setup: undefined,
     setupFailure: undefined,
     planFailure: undefined,
+    confirmFailures: new Map(),
     jobs: [],
     nodes: new Map(),
     pendingConfirms: 0,
@@ -117,6 +121,9 @@ const decodeConfirmation = Schema.decodeUnknownSync(Schema.toCodecJson(Confirm.s
 
 type WorkSpecOf = RunEvent.Of<"WorkAdded">["spec"]
 
+/** The id of a confirmation from that of its work. */
+const confirmOf = (work: string): string => work.slice("confirm/".length)
+
 const addWork = (view: Draft, spec: WorkSpecOf, at: number): void => {
   let node: string | null = null
   if (spec.kind === Setup.kind) {
@@ -130,7 +137,7 @@ const addWork = (view: Draft, spec: WorkSpecOf, at: number): void => {
   } else if (spec.kind === Confirm.kind) {
     view.pendingConfirms += 1
     view.sinceConfirmation = 0
-    view.confirms.add(spec.id.slice("confirm/".length))
+    view.confirms.add(confirmOf(spec.id))
   }
   view.works.set(spec.id, { kind: spec.kind, node })
 }
@@ -212,6 +219,7 @@ const settle = (
   if (kind === Confirm.kind) {
     view.pendingConfirms -= 1
     if (event._tag === "WorkSucceeded") Tree.confirmed(view.tree, decodeConfirmation(event.result))
+    else if (event._tag === "WorkFailed") view.confirmFailures.set(confirmOf(event.id), failureOf(event))
   } else if (kind === Plan.kind) {
     if (event._tag === "WorkSucceeded") {
       const { stopped } = decodePlan(event.result)

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { expect, it } from "vitest"
-import { figures, git, make, run } from "../support/workshop.ts"
+import { complete, git, make } from "../support/workshop.ts"
 
 it("three experiments at once run each its own code and parameters", async () => {
   const { program, records, workdir } = make({
@@ -18,10 +18,7 @@ search = "const tuned = 0"
 replace = "const tuned = 50"`,
     planner: "seed = 3"
   })
-  const ended = await run("run", workdir)
-  expect(ended.code, ended.stderr).toBe(0)
-
-  const { nodes } = await figures(workdir)
+  const { nodes } = (await complete("run", workdir)).figures
   const experiments = nodes.filter(({ id }) => id !== "baseline")
   expect(experiments).toHaveLength(3)
   const hashes = experiments.map(({ changes, commit, id, value }) => {

@@ -203,13 +203,13 @@ export const make = (
   return { workdir, program, toml, configure, records }
 }
 
-/** The figures of a run, as `status --json` prints them. */
+/** The figures of a run, as `--json` prints them; `owner` by `status` only. */
 export interface Figures {
   readonly state: string
   readonly best: string | null
   readonly stopped: string | null
   readonly jobs: number
-  readonly owner: { readonly owner: string; readonly pid: number; readonly since: string } | null
+  readonly owner?: { readonly owner: string; readonly pid: number; readonly since: string } | null
   readonly nodes: ReadonlyArray<{
     readonly id: string
     readonly order: number
@@ -221,6 +221,13 @@ export interface Figures {
     readonly failure: { readonly kind: string; readonly phase: string; readonly message: string; readonly attempt: number } | null
     readonly changes: { readonly parameters: Readonly<Record<string, unknown>>; readonly edits: ReadonlyArray<string> }
   }>
+}
+
+/** Runs the command to the end of the run; the figures are the document that it prints then. */
+export const complete = async (command: "run" | "resume", workdir: string): Promise<Ended & { readonly figures: Figures }> => {
+  const ended = await run(command, "--json", workdir)
+  if (ended.code !== 0) throw new Error(`${command} ended with ${ended.code}: ${ended.stderr}`)
+  return { ...ended, figures: JSON.parse(ended.stdout) as Figures }
 }
 
 /** Asks the command itself where a run stands. */
