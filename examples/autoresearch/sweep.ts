@@ -8,6 +8,8 @@
  *   --out FILE    one line a job, written as soon as the job is over; an interrupted sweep goes on where it was
  *   --repeats R   jobs of each configuration, round by round (1)
  *   --data DIR    the dataset; made when it is not there (runs/autoresearch/data)
+ *   --given FILE  these configurations instead of a sample: a line of JSON each, `{ "parameters": {...}, "edits": [...] }`,
+ *                 in which what is left out is the baseline's; with --repeats they are measured side by side
  *
  * Jobs run one at a time, each a fresh process in a fresh copy of the pipeline. Those that fail are part of the sample.
  */
@@ -132,6 +134,15 @@ const measure = async (space: Space, pipeline: string, data: string, job: number
   }
 }
 
+/** A configuration that somebody wrote down. */
+const given = (space: Space, line: string): Configuration => {
+  const { edits = [], parameters = {} } = JSON.parse(line) as Partial<Configuration>
+  const all = Object.fromEntries(space.parameters.map(({ baseline, name }) => [name, parameters[name] ?? baseline]))
+  const unknown = Object.keys(parameters).find((name) => !space.parameters.some((parameter) => parameter.name === name))
+  if (unknown !== undefined) throw new Error(`there is no parameter ${unknown}: ${line}`)
+  return { parameters: all, edits }
+}
+
 const report = (space: Space, rows: ReadonlyArray<ReadonlyArray<string>>, repeats: number): void => {
   const first = 2 + METRICS.length + 1
   const values = new Map<string, Array<number>>()
@@ -165,6 +176,7 @@ const main = async (): Promise<void> => {
       seed: { type: "string", default: "1" },
       out: { type: "string" },
       repeats: { type: "string", default: "1" },
+      given: { type: "string" },
       data: { type: "string", default: join(import.meta.dirname, "../../runs/autoresearch/data") }
     }
   })
@@ -186,7 +198,9 @@ const main = async (): Promise<void> => {
   const data = resolve(values.data)
   await ensureDataset(data)
 
-  const configurations = sample(space, count, seed)
+  const configurations = values.given === undefined
+    ? sample(space, count, seed)
+    : (await readFile(values.given, "utf8")).split("\n").filter((line) => line.trim() !== "").map((line) => given(space, line))
   const jobs = Array.from({ length: repeats }, () => configurations).flat()
   const rows = await resumeFrom(out, space, jobs)
   if (rows.length > 0) console.log(`${rows.length} of ${jobs.length} jobs are done already`)

@@ -22,12 +22,16 @@ const input = { directory, json }
 
 const run = Command.make("run", input, ({ directory, json }) => RunCommand.execute(directory, "run", json)).pipe(
   Command.withDescription("Begin the run of a directory, or go on with it"),
-  Command.withExamples([{ command: "espalier run runs/pipeline", description: "Optimise until the limits are reached" }])
+  Command.withExamples([{
+    command: "espalier run runs/pipeline",
+    description: "Optimise until the limits are reached"
+  }])
 )
 
-const resume = Command.make("resume", input, ({ directory, json }) => RunCommand.execute(directory, "resume", json)).pipe(
-  Command.withDescription("Go on with a run that was suspended or whose process died")
-)
+const resume = Command.make("resume", input, ({ directory, json }) => RunCommand.execute(directory, "resume", json))
+  .pipe(
+    Command.withDescription("Go on with a run that was suspended or whose process died")
+  )
 
 const status = Command.make("status", input, ({ directory, json }) => LookCommand.status(directory, json)).pipe(
   Command.withDescription("Show where a run stands, without disturbing it")
@@ -43,7 +47,22 @@ export const command = Command.make("espalier").pipe(
   Command.withSubcommands([run, resume, status, summary])
 )
 
-/** Runs the command with arguments (without program and script). */
+/**
+ * Runs the command with arguments (without program and script). It needs the services of `NodeServices.layer`; what it
+ * fails with has a message for a person, which `Report.report` prints. `Program.start` is all of this as a process.
+ *
+ * @example
+ * ```ts
+ * import * as NodeServices from "@effect/platform-node/NodeServices"
+ * import { Cli } from "@espalier/cli"
+ * import { Effect } from "effect"
+ * import assert from "node:assert"
+ *
+ * const status = Cli.main(["status", "/no/such/directory"], "1.0.0")
+ * const error = await Effect.runPromise(Effect.flip(status).pipe(Effect.provide(NodeServices.layer)))
+ * assert.match(error.message, /There is no \/no\/such\/directory/)
+ * ```
+ */
 export const main = (args: ReadonlyArray<string>, version: string) =>
   Command.runWith(command, { version })(args).pipe(
     Effect.provideService(CliOutput.Presenter, presenter),

@@ -35,8 +35,13 @@ const lineOfEvent = (view: TreeView.TreeView, event: RunEvent.RunEvent): string 
       return "run completed"
     case "StepRecorded": {
       const node = nodeOf(view, event.id)
-      return node !== undefined && event.step.startsWith("launch ") && node.jobs === 1 ? `${node.name}: job started` : undefined
+      return node !== undefined && event.step.startsWith("launch ") && node.jobs === 1
+        ? `${node.name}: job started`
+        : undefined
     }
+    case "WorkStarted":
+      // It may take as long as many experiments together.
+      return event.id.startsWith("confirm/") ? `${event.id.slice("confirm/".length)}: confirmation started` : undefined
     case "WorkRetryScheduled":
       return `${event.id}: ${failureText(event.failure)}; tried again in ${formatDuration(event.wakeAt - event.at)}`
     case "WorkFailed": {

@@ -28,12 +28,16 @@ export const formatGain = (gain: number | null): string =>
 
 /** Without what would steer a terminal: what a job printed may be quoted anywhere. Line ends stay. */
 export const plainText = (text: string): string =>
-  stripVTControlCharacters(text).replace(/\r\n/g, "\n").replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/g, " ")
+  stripVTControlCharacters(text).replace(/\r\n/g, "\n").replace(
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/g,
+    " "
+  )
 
 /** The same on one line. */
 export const plainLine = (text: string): string => plainText(text).replace(/\s*\n\s*/g, " ")
 
-const isWide = /[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u
+const isWide =
+  /[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u
 const isNarrow = /[\p{Mn}\p{Me}\p{Cf}]/u
 
 /** A line cut to so many columns of a terminal, in which an ideograph takes two; what is cut ends in `…`. */

@@ -38,7 +38,9 @@ export const status = (given: string, asJson: boolean) =>
       yield* Console.log([
         `State        ${state}${remark}`,
         ...(Option.isSome(held)
-          ? [`Held by      ${held.value.owner}, process ${held.value.pid} on ${held.value.host}, since ${held.value.since}`]
+          ? [
+            `Held by      ${held.value.owner}, process ${held.value.pid} on ${held.value.host}, since ${held.value.since}`
+          ]
           : []),
         ...Report.terminalSummary(view.tree, { elapsedMillis: view.livedMillis })
       ].join("\n"))

@@ -35,7 +35,9 @@ export const make = (isLive: boolean, began: number): Output => {
     draw: (lines) => isLive && screen.draw(lines),
     erase: () => isLive && screen.erase(),
     logger: Logger.make(({ cause, date, logLevel, message }) => {
-      const words = (Array.isArray(message) ? message : [message]).map((each) => typeof each === "string" ? each : String(each))
+      const words = (Array.isArray(message) ? message : [message]).map((each) =>
+        typeof each === "string" ? each : String(each)
+      )
       if (cause.reasons.length > 0) words.push(Cause.pretty(cause))
       tell(`${logLevel.toLowerCase()}: ${words.join(" ")}`, date.getTime())
     })

@@ -19,12 +19,15 @@ export const load = Effect.fnUntraced(function*(given: string) {
   const info = yield* Effect.option(fs.stat(workdir))
   if (Option.isNone(info)) {
     return yield* new CommandFailed({
-      message: `There is no ${workdir}. Name the directory that holds espalier.toml; it gets everything that the run makes.`
+      message:
+        `There is no ${workdir}. Name the directory that holds espalier.toml; it gets everything that the run makes.`
     })
   }
   if (info.value.type !== "Directory") {
     return yield* new CommandFailed({
-      message: `${workdir} is no directory. Name the directory that holds espalier.toml: ${shellWord(path.dirname(given))}`
+      message: `${workdir} is no directory. Name the directory that holds espalier.toml: ${
+        shellWord(path.dirname(given))
+      }`
     })
   }
   return yield* Autoresearch.load(workdir)
@@ -54,6 +57,10 @@ export const documentOf = (project: Autoresearch.Project, view: TreeView.TreeVie
 
 /** How to begin anew where a run is at its end. */
 export const howToBeginAnew = ({ workdir }: Autoresearch.Project): string => {
-  const files = [`${shellWord(Workdir.journal(workdir))}*`, shellWord(Workdir.jobs(workdir)), shellWord(`${workdir}/tree`)]
+  const files = [
+    `${shellWord(Workdir.journal(workdir))}*`,
+    shellWord(Workdir.jobs(workdir)),
+    shellWord(`${workdir}/tree`)
+  ]
   return `To begin a new one, use another directory, or remove what it left: rm -r ${files.join(" ")}`
 }

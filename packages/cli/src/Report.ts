@@ -22,7 +22,9 @@ export const explain = (cause: Cause.Cause<unknown>): string =>
     .flatMap((reason) => {
       if (Cause.isInterruptReason(reason)) return []
       if (Cause.isDieReason(reason)) {
-        return [`espalier: this is a fault in espalier itself, please report it.\n${Cause.pretty(Cause.die(reason.defect))}`]
+        return [
+          `espalier: this is a fault in espalier itself, please report it.\n${Cause.pretty(Cause.die(reason.defect))}`
+        ]
       }
       return CliError.isCliError(reason.error) ? [] : [`espalier: ${plainText(messageOf(reason.error))}`]
     })

@@ -83,7 +83,9 @@ const conclude = Effect.fnUntraced(function*(
   }
   if (Result.isFailure(written)) {
     problems.push(
-      `The run is ${view.state}, but its reports were not written: ${messageOf(written.failure)}. When that is mended: ` +
+      `The run is ${view.state}, but its reports were not written: ${
+        messageOf(written.failure)
+      }. When that is mended: ` +
         `espalier summary ${shellWord(project.workdir)}`
     )
   }
@@ -104,7 +106,8 @@ const refuseLeftOvers = Effect.fnUntraced(function*({ workdir }: Autoresearch.Pr
   )
   if (left.every((name) => name.startsWith("."))) return
   return yield* new CommandFailed({
-    message: `${jobs} holds the jobs of an earlier run, whose journal is gone: their results would be taken for new ones. ` +
+    message:
+      `${jobs} holds the jobs of an earlier run, whose journal is gone: their results would be taken for new ones. ` +
       `Put ${Workdir.journal(workdir)} back, or remove them: rm -r ${shellWord(jobs)}`
   })
 })

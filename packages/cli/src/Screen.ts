@@ -31,7 +31,9 @@ const bestLine = ({ tree }: TreeView.TreeView): string => {
   if (best.id === baseline?.id) return `best      ${formatValue(best.value, unit)} by the baseline`
   const crowning = best.confirmations.findLast((made) => made.purpose === "crown" && made.better)
   const against = crowning === undefined ? "" : `, x${crowning.ratio.toFixed(2)} against ${crowning.champion}`
-  return `best      ${formatValue(best.value, unit)} by ${best.name}${against}: ${Experiment.describeChanges(best.changes)}`
+  return `best      ${formatValue(best.value, unit)} by ${best.name}${against}: ${
+    Experiment.describeChanges(best.changes)
+  }`
 }
 
 /** What a step is, in words for somebody who has not read how experiments work. */
@@ -61,7 +63,9 @@ const stepInWords = (step: string): string => {
 }
 
 const reasonInWords = (reason: RunStatus.WaitReason, now: number): string =>
-  reason._tag === "Until" ? `its next try, in ${formatDuration(Math.max(0, reason.at - now))}` : RunStatus.describe(reason)
+  reason._tag === "Until"
+    ? `its next try, in ${formatDuration(Math.max(0, reason.at - now))}`
+    : RunStatus.describe(reason)
 
 /** What a running work is doing, in words. */
 const doing = (work: RunStatus.RunningWork, now: number): string => {

@@ -8,7 +8,9 @@ import { plainLine } from "./Format.ts"
 const sentence = (error: CliError.CliError): string => {
   const [what = "", ...rest] = error.message.split("\n\n")
   const suggestions = "suggestions" in error ? (error.suggestions as ReadonlyArray<string>) : []
-  const said = suggestions.length === 0 ? [what, ...rest].join(" ") : `${what}. Did you mean ${suggestions.join(" or ")}?`
+  const said = suggestions.length === 0
+    ? [what, ...rest].join(" ")
+    : `${what}. Did you mean ${suggestions.join(" or ")}?`
   return plainLine(/[.?!]$/.test(said) ? said : `${said}.`)
 }
 

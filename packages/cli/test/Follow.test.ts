@@ -44,6 +44,7 @@ describe("what a person is told of a run", () => {
       assert.deepStrictEqual(lines.slice(0, 3), ["run started", "baseline: job started", "baseline: 100 items/s"])
       assert.strictEqual(lines.at(-1), "run completed")
       assert.include(lines, "e001: job started")
+      assert.strictEqual(lines.filter((line) => /^final-e\d+-baseline: confirmation started$/.test(line)).length, 1)
       const of = (pattern: RegExp) => lines.filter((line) => pattern.test(line))
       assert.isNotEmpty(of(/^e\d+: 400 items\/s \(\+300\.0 % against the baseline\) workers=4$/))
       assert.isNotEmpty(of(/^new best: e\d+ beats \w+: x[24]\.000 \([\d.]+ to [\d.]+, 2 pairs\)$/))
@@ -92,7 +93,7 @@ describe("the estimate of what is left", () => {
     const events = yield* eventsOf(program)
     let ended = 0
     const until = events.findIndex(({ event }) =>
-      (event._tag === "WorkSucceeded" || event._tag === "WorkFailed") && /^experiment\/e/.test(event.id) &&
+      (event._tag === "WorkSucceeded" || event._tag === "WorkFailed") && event.id.startsWith("experiment/e") &&
       (ended += 1) === experiments
     )
     return tell(events.slice(0, until + 1)).view
@@ -112,7 +113,10 @@ describe("the estimate of what is left", () => {
       assert.isNull(stopped)
       assert.strictEqual(Follow.remainingMillis(view, bounds({ experiments: 4 }), 10_000), 10_000)
       assert.strictEqual(Follow.remainingMillis(view, bounds({ experiments: 4, jobs: jobs * 1.5 }), 10_000), 5_000)
-      assert.strictEqual(Follow.remainingMillis(view, bounds({ experiments: 4, wallTimeMillis: 12_000 }), 10_000), 2_000)
+      assert.strictEqual(
+        Follow.remainingMillis(view, bounds({ experiments: 4, wallTimeMillis: 12_000 }), 10_000),
+        2_000
+      )
       assert.strictEqual(Follow.remainingMillis(view, bounds({ wallTimeMillis: 9_000 }), 10_000), 0)
     }))
 
@@ -120,7 +124,9 @@ describe("the estimate of what is left", () => {
     Effect.gen(function*() {
       const view = yield* viewAfter(2)
       view.tree.stopped = "enough"
-      const unsettled = [...view.tree.nodes.values()].filter(({ status }) => status !== "completed" && status !== "failed")
+      const unsettled = [...view.tree.nodes.values()].filter(({ status }) =>
+        status !== "completed" && status !== "failed"
+      )
       const toCome = unsettled.length + 2 * 2 * view.pendingConfirms
       assert.isAbove(toCome, 0)
       assert.strictEqual(Follow.remainingMillis(view, bounds({}), 10_000), toCome * 10_000 / view.tree.jobs)

@@ -5,7 +5,8 @@ import { explain } from "../src/Report.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { message: Schema.String }) {}
 
-const causeOf = <E>(effect: Effect.Effect<never, E>): Cause.Cause<E> => Effect.runSync(Effect.sandbox(effect).pipe(Effect.flip))
+const causeOf = <E>(effect: Effect.Effect<never, E>): Cause.Cause<E> =>
+  Effect.runSync(Effect.sandbox(effect).pipe(Effect.flip))
 
 describe("why a command failed", () => {
   it("is the message of an expected error, without a stack, and without what would steer the terminal", () => {
@@ -20,7 +21,10 @@ describe("why a command failed", () => {
   })
 
   it("names all that failed", () => {
-    const both = Cause.combine(Cause.fail(new Refused({ message: "One." })), Cause.fail(new Refused({ message: "Two." })))
+    const both = Cause.combine(
+      Cause.fail(new Refused({ message: "One." })),
+      Cause.fail(new Refused({ message: "Two." }))
+    )
     expect(explain(both)).toBe("espalier: One.\nespalier: Two.")
   })
 

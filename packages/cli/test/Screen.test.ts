@@ -72,7 +72,13 @@ describe("the live picture", () => {
         ],
         backgroundErrors: ["an older one", "the disk\nis full"]
       }
-      const lines = Screen.lines({ name: "x", status, view: TreeView.empty(), elapsedMillis: 0, remainingMillis: undefined })
+      const lines = Screen.lines({
+        name: "x",
+        status,
+        view: TreeView.empty(),
+        elapsedMillis: 0,
+        remainingMillis: undefined
+      })
       assert.deepStrictEqual(lines.slice(4), [
         "problem   the disk\nis full",
         "  1 experiment waits for its next try, in 1.5 s",

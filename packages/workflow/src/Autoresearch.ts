@@ -93,7 +93,9 @@ export const project = (workdir: string, raw: Config.Config): Effect.Effect<Proj
   })
 
 /** Of the configuration as it is written: the same for another path to the directory, or when the directory was moved. */
-const fingerprintOf = ({ build, edits, job, limits, metrics, objective, parameters, seeds, source }: Config.Config): string => {
+const fingerprintOf = (
+  { build, edits, job, limits, metrics, objective, parameters, seeds, source }: Config.Config
+): string => {
   const { parametersFile, ref } = source
   const all = { build, edits, job, metrics, objective, parameters, parametersFile, ref, seeds, repeats: limits.repeats }
   return createHash("sha256").update(JSON.stringify(all)).digest("hex")
@@ -137,6 +139,8 @@ export const journal = (workdir: string) => JournalSqlite.layer({ filename: Work
 /** What a run needs besides the engine. */
 export type Platform = Workspace | Execution | Artifacts | Evidence
 
+const encodeSetup = Schema.encodeEffect(Schema.toCodecJson(Setup.payload))
+
 /**
  * Opens the project's run, or begins it. A new run first makes sure of what it starts from: the source must be a git
  * repository with a commit, and clean (or `snapshot = true`); nothing is recorded when it is not.
@@ -163,7 +167,8 @@ export const open = Effect.fn("Autoresearch.open")(function*(
     if (setup !== undefined && setup.fingerprint !== fingerprint) {
       return yield* new ConfigChanged({
         workdir,
-        message: `The run in ${workdir} began with another configuration: its source, build, job, metrics, objective, ` +
+        message:
+          `The run in ${workdir} began with another configuration: its source, build, job, metrics, objective, ` +
           "parameters, edits, seeds or repeats have changed, so old and new results could not be compared. Put " +
           "espalier.toml back as it was, or begin a new run in an empty directory. Planner and limits may change"
       })
@@ -179,7 +184,8 @@ export const open = Effect.fn("Autoresearch.open")(function*(
     })
   }
   const anchor = yield* workspace.anchor({ ref: config.source.ref, snapshot: config.source.snapshot })
-  const payload = Schema.encodeSync(Schema.toCodecJson(Setup.payload))({ anchor, objective: settings.objective, fingerprint })
+  const { objective } = settings
+  const payload = yield* Effect.orDie(encodeSetup({ anchor, objective, fingerprint }))
   const works = [{ id: "setup", kind: Setup.kind, priority: -40, payload }]
   return yield* engine.start(settings.run, { ...common, works }).pipe(
     // Somebody else has begun it since it was looked for, and has it open most likely.
@@ -191,18 +197,21 @@ export const open = Effect.fn("Autoresearch.open")(function*(
  * The view of the project's run, if it has begun. Fails with `ConfigChanged` when what the directory holds is a run of another
  * name: two runs would overwrite each other's reports.
  */
-export const find = Effect.fn("Autoresearch.find")(function*({ settings, workdir }: Pick<Project, "workdir" | "settings">) {
-  const engine = yield* Laboratory
-  const begun = (yield* engine.list).filter((run) => run.lastSeq > 0).map((run) => run.runId)
-  if (begun.includes(settings.run)) return Option.some(yield* view(settings.run))
-  const [other] = begun
-  if (other === undefined) return Option.none()
-  return yield* new ConfigChanged({
-    workdir,
-    message: `${workdir} holds the run "${other}", and espalier.toml now says name = "${settings.run}". Put the name back, or ` +
-      "begin a new run in an empty directory"
-  })
-})
+export const find = Effect.fn("Autoresearch.find")(
+  function*({ settings, workdir }: Pick<Project, "workdir" | "settings">) {
+    const engine = yield* Laboratory
+    const begun = (yield* engine.list).filter((run) => run.lastSeq > 0).map((run) => run.runId)
+    if (begun.includes(settings.run)) return Option.some(yield* view(settings.run))
+    const [other] = begun
+    if (other === undefined) return Option.none()
+    return yield* new ConfigChanged({
+      workdir,
+      message:
+        `${workdir} holds the run "${other}", and espalier.toml now says name = "${settings.run}". Put the name back, or ` +
+        "begin a new run in an empty directory"
+    })
+  }
+)
 
 /** The view of the project's run as the journal has it; also while another process runs it. */
 export const view = Effect.fn("Autoresearch.view")(function*(run: string) {
@@ -223,4 +232,3 @@ export const layer = (self: Project) =>
     Layer.provide(Study.layer(self.settings)),
     Layer.provideMerge(journal(self.workdir))
   )
-

@@ -26,7 +26,9 @@ export const confirmId = (payload: Pick<ConfirmPayload, "challenger" | "champion
  * The jobs of a confirmation in the order in which they run. Every second pair is turned round, so that neither side
  * always has what the other leaves behind (a warm cache, a hot processor).
  */
-export const jobsOf = (pairs: number): ReadonlyArray<{ readonly name: string; readonly side: "challenger" | "champion" }> =>
+export const jobsOf = (
+  pairs: number
+): ReadonlyArray<{ readonly name: string; readonly side: "challenger" | "champion" }> =>
   Array.from({ length: pairs }, (_, index) => {
     const pair = (["challenger", "champion"] as const).map((side) => ({ name: `${side} ${index + 1}`, side }))
     return index % 2 === 0 ? pair : pair.reverse()
@@ -51,7 +53,9 @@ export const layer = Confirm.toLayer(
         champion: yield* sideOf("champion", champion, championCommit)
       }
       const jobs = jobsOf(pairs)
-      yield* Slots.hold("machine", { [machinePool]: study.machine }, { until: stepsOf(jobs[jobs.length - 1]!.name).poll })
+      yield* Slots.hold("machine", { [machinePool]: study.machine }, {
+        until: stepsOf(jobs[jobs.length - 1]!.name).poll
+      })
       const values = { challenger: [] as Array<number>, champion: [] as Array<number> }
       for (const { name, side } of jobs) {
         const { extra, node, tree } = sides[side]

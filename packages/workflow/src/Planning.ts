@@ -155,30 +155,32 @@ const experimentOf = (tree: Tree.ExperimentTree, proposal: SearchPolicy.Proposal
 }
 
 /** Handles `plan`. */
-export const layer = Plan.toLayer(Effect.fn("Plan")(
-  function*() {
-    const settings = yield* Study
-    return yield* Step.run(
-      "decide",
-      PlanResult,
-      Effect.gen(function*() {
-        const view = yield* currentView
-        const now = yield* Clock.currentTimeMillis
-        const elapsed = view.livedMillis + Math.max(0, now - view.at)
-        const { confirm, experiments, stopped } = decide(view, settings, view.confirms, elapsed)
-        for (const spec of experiments) {
-          const base = spec.base === null ? undefined : view.tree.nodes.get(spec.base)?.commit
-          const commit = base ?? view.setup!.anchor
-          yield* Laboratory.spawn(Experiment, { spec, commit }, { id: workId(spec.id), priority: spec.priority })
-        }
-        if (confirm !== null) yield* Laboratory.spawn(Confirm, confirm, { id: `confirm/${confirmId(confirm)}` })
-        return {
-          stopped,
-          proposed: experiments.map((spec) => spec.id),
-          confirms: confirm === null ? null : confirmId(confirm)
-        }
-      })
-    )
-  },
-  recordDefects("planning")
-))
+export const layer = Plan.toLayer(
+  Effect.fn("Plan")(
+    function*() {
+      const settings = yield* Study
+      return yield* Step.run(
+        "decide",
+        PlanResult,
+        Effect.gen(function*() {
+          const view = yield* currentView
+          const now = yield* Clock.currentTimeMillis
+          const elapsed = view.livedMillis + Math.max(0, now - view.at)
+          const { confirm, experiments, stopped } = decide(view, settings, view.confirms, elapsed)
+          for (const spec of experiments) {
+            const base = spec.base === null ? undefined : view.tree.nodes.get(spec.base)?.commit
+            const commit = base ?? view.setup!.anchor
+            yield* Laboratory.spawn(Experiment, { spec, commit }, { id: workId(spec.id), priority: spec.priority })
+          }
+          if (confirm !== null) yield* Laboratory.spawn(Confirm, confirm, { id: `confirm/${confirmId(confirm)}` })
+          return {
+            stopped,
+            proposed: experiments.map((spec) => spec.id),
+            confirms: confirm === null ? null : confirmId(confirm)
+          }
+        })
+      )
+    },
+    recordDefects("planning")
+  )
+)

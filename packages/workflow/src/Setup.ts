@@ -12,7 +12,9 @@ import { type Settings, Study } from "./Study.ts"
 
 /** The experiments that every run begins with, the baseline first. */
 export const seedsOf = (
-  seeds: ReadonlyArray<{ readonly name: string; readonly description: string; readonly arguments: ReadonlyArray<string> }>
+  seeds: ReadonlyArray<
+    { readonly name: string; readonly description: string; readonly arguments: ReadonlyArray<string> }
+  >
 ): ReadonlyArray<ExperimentSpec> => [
   {
     id: baselineSeed,
@@ -49,25 +51,30 @@ export const affordableSeeds = (
   seedsOf(seeds).slice(0, limits.jobs === null ? undefined : Math.max(1, Math.floor(limits.jobs / repeats)))
 
 /** Handles `setup`. */
-export const layer = Setup.toLayer(Effect.fn("Setup")(
-  function*({ anchor }) {
-    const study = yield* Study
-    const workspace = yield* Workspace
-    yield* Step.run(
-      "seeds",
-      Schema.Array(Schema.String),
-      Effect.gen(function*() {
-        yield* workspace.resolve(anchor)
-        const seeds = affordableSeeds(study)
-        for (const spec of seeds) {
-          yield* Laboratory.spawn(Experiment, { spec, commit: anchor }, { id: workId(spec.id), priority: spec.priority })
-        }
-        return seeds.map((spec) => spec.id)
-      }).pipe(Effect.catchTag("WorkspaceError", (error) => failWith("setup_source_failed", error)))
-    )
-  },
-  recordDefects("setup")
-))
+export const layer = Setup.toLayer(
+  Effect.fn("Setup")(
+    function*({ anchor }) {
+      const study = yield* Study
+      const workspace = yield* Workspace
+      yield* Step.run(
+        "seeds",
+        Schema.Array(Schema.String),
+        Effect.gen(function*() {
+          yield* workspace.resolve(anchor)
+          const seeds = affordableSeeds(study)
+          for (const spec of seeds) {
+            yield* Laboratory.spawn(Experiment, { spec, commit: anchor }, {
+              id: workId(spec.id),
+              priority: spec.priority
+            })
+          }
+          return seeds.map((spec) => spec.id)
+        }).pipe(Effect.catchTag("WorkspaceError", (error) => failWith("setup_source_failed", error)))
+      )
+    },
+    recordDefects("setup")
+  )
+)
 
 /** The work of a node. */
 export const workId = (node: string): string => `experiment/${node}`

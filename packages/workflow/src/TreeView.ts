@@ -251,6 +251,8 @@ export const evolve = (view: TreeView, { event, seq }: RunEvent.Sequenced): void
   draft.at = event.at
   switch (event._tag) {
     case "WorkAdded":
+      // Work that is added to a completed run extends it.
+      if (draft.state === "completed") draft.state = "running"
       return addWork(draft, event.spec, event.at)
     case "WorkStarted": {
       const node = draft.works.get(event.id)?.node

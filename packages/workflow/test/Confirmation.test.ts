@@ -88,7 +88,11 @@ describe("a confirmation", () => {
     }))
 
   const crashingSide: TestLaboratory.Program = (job) =>
-    job.request.key.includes("champion 2") ? { exitCode: 1, stderr: "Error: port in use\n" } : job.edits.length === 0 ? 100 : 150
+    job.request.key.includes("champion 2")
+      ? { exitCode: 1, stderr: "Error: port in use\n" }
+      : job.edits.length === 0
+      ? 100
+      : 150
 
   it.effect("in which a side fails is recorded as failed; its nodes stay as they are, and the search ends as it should", () =>
     Effect.gen(function*() {
@@ -138,7 +142,11 @@ describe("a confirmation", () => {
   it.effect("of a metric that need not be there is undecided where it is missing, and pairs nothing else", () =>
     Effect.gen(function*() {
       const sometimes: TestLaboratory.Program = (job) =>
-        job.request.key.includes("challenger 1") ? { durationMillis: 10, stdout: "done\n" } : job.edits.length === 0 ? 100 : 150
+        job.request.key.includes("challenger 1")
+          ? { durationMillis: 10, stdout: "done\n" }
+          : job.edits.length === 0
+          ? 100
+          : 150
       const view = yield* Effect.provide(
         TestLaboratory.run(settings),
         TestLaboratory.layerTest(settings, sometimes, {

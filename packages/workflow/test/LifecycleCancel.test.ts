@@ -46,7 +46,7 @@ describe("a run that is cancelled", () => {
   it.effect("at any time ends its jobs, releases its trees, and starts nothing afterwards", () =>
     Effect.gen(function*() {
       const seen = new Set<string>()
-      for (const at of [1_700, ...Array.from({ length: 30 }, (_, index) => 50 + 470 * index)]) {
+      for (const at of [50, 700, 1_400, 1_700, 2_300, 3_100, 4_300, 5_500, 6_700, 8_000, 60_000]) {
         const wasOver = yield* Effect.scoped(Effect.gen(function*() {
           const run = yield* TestLaboratory.open(settings)
           yield* TestClock.adjust(at)
@@ -100,8 +100,9 @@ describe("a run that is cancelled", () => {
 describe("an experiment that is cancelled", () => {
   it.effect("in any phase ends its job and releases its tree; the others go on to the end", () =>
     Effect.gen(function*() {
+      const phases = ["queued", "preparing", "running", "analyzing"]
       const seen = new Set<string>()
-      for (let at = 1_650; at < 4_000; at += 170) {
+      for (let at = 1_650; at < 4_000 && seen.size < phases.length; at += 170) {
         yield* Effect.scoped(Effect.gen(function*() {
           const run = yield* TestLaboratory.open(settings)
           yield* TestClock.adjust(at)
@@ -110,7 +111,9 @@ describe("an experiment that is cancelled", () => {
             seed === null && !Experiment.isSettled(status)
           )
           // Whoever settles asks for the next plan; a cancelled one does not. So one is left.
-          const victim = unsettled.length < 2 ? undefined : unsettled.findLast(({ status }) => !seen.has(status)) ?? unsettled[0]
+          const victim = unsettled.length < 2
+            ? undefined
+            : unsettled.findLast(({ status }) => !seen.has(status)) ?? unsettled[0]
           if (victim === undefined) return
           seen.add(victim.status)
           yield* run.cancelWork(`experiment/${victim.id}`, by)
@@ -128,7 +131,7 @@ describe("an experiment that is cancelled", () => {
           yield* check(settings, view)
         })).pipe(Effect.provide(layer()))
       }
-      for (const phase of ["queued", "preparing", "running", "analyzing"]) assert.include([...seen], phase)
+      for (const phase of phases) assert.include([...seen], phase)
     }))
 
   it.effect("while it waits for another try has none", () =>
@@ -169,7 +172,9 @@ describe("a confirmation that is cancelled", () => {
         const run = yield* TestLaboratory.open(settings)
         for (let passed = 0; passed < 20_000; passed += 100) {
           yield* TestClock.adjust(100)
-          const running = (yield* jobsThatRan).find(({ status, work }) => work.startsWith("confirm/") && status === "Running")
+          const running = (yield* jobsThatRan).find(({ status, work }) =>
+            work.startsWith("confirm/") && status === "Running"
+          )
           if (running === undefined) continue
           yield* run.cancelWork(running.work, by)
           yield* TestLaboratory.advanceUntilDone(run.await)

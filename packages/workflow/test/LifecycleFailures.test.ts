@@ -28,7 +28,11 @@ const withFaulty = (does: Simulated.SimulatedJob): TestLaboratory.Program => (jo
 const healthy = withFaulty({ durationMillis: 1_000, stdout: "throughput=90\n" })
 
 /** Runs the search, makes sure that it came to its end in spite of the fault, and returns what failed, by node. */
-const failuresOf = (program: TestLaboratory.Program, options: TestLaboratory.Options = {}, of: Study.Settings = settings) =>
+const failuresOf = (
+  program: TestLaboratory.Program,
+  options: TestLaboratory.Options = {},
+  of: Study.Settings = settings
+) =>
   Effect.gen(function*() {
     const view = yield* TestLaboratory.run(of)
     const { nodes, stopped } = view.tree
@@ -40,7 +44,9 @@ const failuresOf = (program: TestLaboratory.Program, options: TestLaboratory.Opt
     const failures = [...nodes.values()].flatMap(({ changes, failure }) =>
       changes.edits.join() === "faulty" && failure !== null ? [failure] : []
     )
-    const retries = (yield* (yield* Laboratory.Laboratory).history(of.run)).filter(({ event }) => event._tag === "WorkRetryScheduled")
+    const retries = (yield* (yield* Laboratory.Laboratory).history(of.run)).filter(({ event }) =>
+      event._tag === "WorkRetryScheduled"
+    )
     const jobs = yield* jobsThatRan
     return { view, failures, retries: retries.length, jobs, only: failures.at(0) }
   }).pipe(Effect.provide(TestLaboratory.layerTest(of, program, options)))
@@ -108,7 +114,9 @@ describe("a build that fails", () => {
       })
       is(only, { kind: "build_failed", phase: "build", message: /^The build of [0-9a-f]{12} failed/ })
       assert.deepInclude(only, { logTail: "main.ts(4): error TS2304\n", exceptionType: "BuildFailed" })
-      const failed = [...view.tree.nodes.values()].filter(({ status }) => status === "failed").map(({ id }) => `experiment/${id}`)
+      const failed = [...view.tree.nodes.values()].filter(({ status }) => status === "failed").map(({ id }) =>
+        `experiment/${id}`
+      )
       assert.isEmpty(jobs.filter(({ work }) => failed.includes(work)))
     }))
 })
@@ -141,7 +149,11 @@ describe("a job that gives no measurement", () => {
     {
       name: "crashes while it works",
       does: { durationMillis: 50, exitCode: 3, stdout: "loading\n", stderr: "RangeError: Invalid array length\n" },
-      is: { kind: "job_runtime_failed", phase: "job", message: /^The job exited with code 3: RangeError: Invalid array/ }
+      is: {
+        kind: "job_runtime_failed",
+        phase: "job",
+        message: /^The job exited with code 3: RangeError: Invalid array/
+      }
     },
     {
       name: "dies of a signal",
@@ -151,12 +163,20 @@ describe("a job that gives no measurement", () => {
     {
       name: "is killed for want of memory",
       does: { durationMillis: 50, signal: "SIGKILL", outOfMemory: true, stdout: "loading\n" },
-      is: { kind: "job_failed", phase: "job", message: /^The job ended by SIGKILL: the system killed it for want of memory/ }
+      is: {
+        kind: "job_failed",
+        phase: "job",
+        message: /^The job ended by SIGKILL: the system killed it for want of memory/
+      }
     },
     {
       name: "never ends",
       does: { durationMillis: Infinity, stdout: "step 1\n" },
-      is: { kind: "job_failed", phase: "job", message: /^The job ended by SIGTERM when its time-out ran out, after 5 s/ }
+      is: {
+        kind: "job_failed",
+        phase: "job",
+        message: /^The job ended by SIGTERM when its time-out ran out, after 5 s/
+      }
     },
     {
       name: "is lost",
@@ -313,11 +333,20 @@ describe("trouble of the machine", () => {
   it.effect("with the repository is tried again from a fresh tree", () =>
     Effect.gen(function*() {
       const locked = () =>
-        WorkspaceError.of({ _tag: "GitFailed", argv: ["git"], exitCode: 128, signal: null, stderr: "index.lock exists" })
+        WorkspaceError.of({
+          _tag: "GitFailed",
+          argv: ["git"],
+          exitCode: 128,
+          signal: null,
+          stderr: "index.lock exists"
+        })
       const fail = failingFirst(3, () => Effect.fail(locked()))
       const { retries, view } = yield* failuresOf(healthy, {
         around: {
-          workspace: (real) => ({ ...real, commit: (tree, options) => fail(tree.path.includes("e001"), real.commit(tree, options)) })
+          workspace: (real) => ({
+            ...real,
+            commit: (tree, options) => fail(tree.path.includes("e001"), real.commit(tree, options))
+          })
         }
       })
       assert.strictEqual(retries, 2)

@@ -58,10 +58,14 @@ describe("a run that is complete", () => {
     const before = { ...derived(), journal: readFileSync(join(workshop.workdir, "journal.db")).toString("base64") }
     const again = await run("run", workshop.workdir)
     expect(again.code).toBe(0)
-    expect(again.stderr).toContain(`The run in ${workshop.workdir} is complete. To begin a new one, use another directory`)
+    expect(again.stderr).toContain(
+      `The run in ${workshop.workdir} is complete. To begin a new one, use another directory`
+    )
     expect(again.stdout).toMatch(/^Best +10\d by #\d+ width=\d$/m)
     expect(again.stdout).toMatch(/^Report +.*report\.md$/m)
-    expect({ ...derived(), journal: readFileSync(join(workshop.workdir, "journal.db")).toString("base64") }).toEqual(before)
+    expect({ ...derived(), journal: readFileSync(join(workshop.workdir, "journal.db")).toString("base64") }).toEqual(
+      before
+    )
   })
 
   it("is shown by status, for people and for programs", async () => {

@@ -10,7 +10,7 @@ describe("an experiment that fails does not stop the others:", () => {
   it("no metric, a crash at the start, no end, a signal, an edit that does not apply", async () => {
     const { workdir } = make({
       limits: "experiments = 12\njobs = 30\npatience = 20\nmachine = 2",
-      job: 'argv = ["node", "main.mjs"]\ntimeout = "1 second"',
+      job: "argv = [\"node\", \"main.mjs\"]\ntimeout = \"1 second\"",
       more: `[parameters.mode]
 type = "choice"
 values = ["plain", "silent", "crash", "endless", "killed"]
@@ -47,7 +47,9 @@ replace = ""`
     })
     // Each was tried once: none of these is better the second time.
     for (const node of nodes) expect(node.failure?.attempt ?? 1, node.id).toBe(1)
-    expect(ended.stderr).toMatch(/e\d+: failed, job_startup_failed in job: .*the shards are out of order.*\[mode=crash\]/)
+    expect(ended.stderr).toMatch(
+      /e\d+: failed, job_startup_failed in job: .*the shards are out of order.*\[mode=crash\]/
+    )
   })
 })
 
@@ -63,11 +65,13 @@ describe("a baseline that fails ends the run with one clear sentence:", () => {
   })
 
   it("a job whose program does not exist", async () => {
-    const { workdir } = make({ job: 'argv = ["no-such-program", "main.mjs"]' })
+    const { workdir } = make({ job: "argv = [\"no-such-program\", \"main.mjs\"]" })
     const ended = await run("run", workdir, "--json")
     expect(ended.code).toBe(1)
     expectReadable(ended)
-    expect(ended.stderr).toMatch(/^espalier: .*launch_failed: .*"no-such-program" cannot be run: there is no such file/m)
+    expect(ended.stderr).toMatch(
+      /^espalier: .*launch_failed: .*"no-such-program" cannot be run: there is no such file/m
+    )
     expect(JSON.parse(ended.stdout)).toMatchObject({ state: "completed", best: null })
   })
 })

@@ -66,7 +66,9 @@ describe("Ctrl-C", () => {
     workshop.configure(configuration({ jobMillis: 1, limits: "experiments = 3" }))
     const refused = await run("run", workdir)
     expect(refused).toMatchObject({ code: 1, stdout: "" })
-    expect(refused.stderr).toMatch(/^espalier: The run in .* began with another configuration: its .*job.*\. Put espalier\.toml back/)
+    expect(refused.stderr).toMatch(
+      /^espalier: The run in .* began with another configuration: its .*job.*\. Put espalier\.toml back/
+    )
     // Limits may change.
     workshop.configure(configuration({ jobMillis: 1_000, limits: "experiments = 4" }))
 
@@ -108,7 +110,11 @@ describe("other ways to be stopped", () => {
       const engine = start("run", workshop.workdir)
       await until("a job runs", () => engine.stderr().includes("job started") || engine.stderr().includes("resumed"))
       engine.child.kill(signal)
-      expect(await engine.ended).toMatchObject({ code: 130, signal: null, stderr: expect.stringContaining("Suspending") })
+      expect(await engine.ended).toMatchObject({
+        code: 130,
+        signal: null,
+        stderr: expect.stringContaining("Suspending")
+      })
     }
     expect((await figures(workshop.workdir)).state).toBe("suspended")
     expectExactAccounts((await complete("run", workshop.workdir)).figures, workshop)
@@ -138,7 +144,9 @@ describe("other ways to be stopped", () => {
     const ended = await hasty.ended
     clearInterval(again)
     expect(ended.code, ended.stderr).toBe(130)
-    expect(ended.stderr).toMatch(/Ended at once\. The journal holds what was done; the same command goes on from there\./)
+    expect(ended.stderr).toMatch(
+      /Ended at once\. The journal holds what was done; the same command goes on from there\./
+    )
     expect((await figures(workdir)).state).toBe("interrupted")
   })
 

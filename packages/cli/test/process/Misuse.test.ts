@@ -15,7 +15,10 @@ const expectRefused = (ended: Ended, message: RegExp): void => {
 describe("a mistake in espalier.toml is refused before anything starts:", () => {
   it("what is not TOML, with its line", async () => {
     const { toml, workdir } = make(configuration().replace("[job]", "[job"), { program: "none" })
-    expectRefused(await run("run", workdir), /espalier\.toml: 1 problem\. Nothing was started\.[^]*espalier\.toml:7\n +This is not TOML/)
+    expectRefused(
+      await run("run", workdir),
+      /espalier\.toml: 1 problem\. Nothing was started\.[^]*espalier\.toml:7\n +This is not TOML/
+    )
     expect(existsSync(toml.replace("espalier.toml", "journal.db"))).toBe(false)
   })
 
@@ -33,8 +36,14 @@ describe("a directory in which there is nothing to do:", () => {
   it("without espalier.toml, one that does not exist, and a file", async () => {
     const { toml, workdir } = make()
     expectRefused(await run("run", join(workdir, "program")), /There is no .*program\/espalier\.toml\. Create it/)
-    expectRefused(await run("run", join(workdir, "nowhere")), /There is no .*nowhere\. Name the directory that holds espalier\.toml/)
-    expectRefused(await run("run", toml), /espalier\.toml is no directory\. Name the directory that holds espalier\.toml: /)
+    expectRefused(
+      await run("run", join(workdir, "nowhere")),
+      /There is no .*nowhere\. Name the directory that holds espalier\.toml/
+    )
+    expectRefused(
+      await run("run", toml),
+      /espalier\.toml is no directory\. Name the directory that holds espalier\.toml: /
+    )
   })
 
   it("resume and status where no run began say how to begin one", async () => {
@@ -69,14 +78,20 @@ describe("a source that cannot be searched:", () => {
 
     // Its name names the run and its branches.
     configure(configuration({ source: "snapshot = true" }).replace("bench", "other"))
-    expectRefused(await run("run", workdir), /holds the run "bench", and espalier\.toml now says name = "other"\. Put the name back/)
+    expectRefused(
+      await run("run", workdir),
+      /holds the run "bench", and espalier\.toml now says name = "other"\. Put the name back/
+    )
   })
 })
 
 describe("a wrong command line:", () => {
   it("an unknown command and an unknown flag get one message, and help on request only", async () => {
     expectRefused(await run("rum"), /^espalier: Unknown subcommand "rum".*\nUsage: espalier <subcommand> \[flags\]/)
-    expectRefused(await run("status", "--jsno", "x"), /^espalier: Unrecognized flag: --jsno .*Did you mean --json\?\nUsage: espalier status/)
+    expectRefused(
+      await run("status", "--jsno", "x"),
+      /^espalier: Unrecognized flag: --jsno .*Did you mean --json\?\nUsage: espalier status/
+    )
     const help = await run("--help")
     expect(help).toMatchObject({ code: 0, stderr: "" })
     expect(help.stdout).toMatch(/^ +summary +Make all tables/m)

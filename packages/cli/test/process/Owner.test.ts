@@ -9,7 +9,9 @@ it("a second engine is told who has the run, and takes it over at once when that
   const second = await run("run", workdir)
   expect(second).toMatchObject({ code: 1, stdout: "" })
   expect(second.stderr).toMatch(
-    new RegExp(`^espalier: The run "bench" is open for writing by espalier \\(process ${first.pid} on .+, since 20.+Z\\)`)
+    new RegExp(
+      `^espalier: The run "bench" is open for writing by espalier \\(process ${first.pid} on .+, since 20.+Z\\)`
+    )
   )
   expect(second.stderr.trimEnd().split("\n")).toHaveLength(1)
   expect(first.hasEnded()).toBe(false)
@@ -29,7 +31,9 @@ it("a second engine is told who has the run, and takes it over at once when that
 
   const { nodes, state } = JSON.parse(ended.stdout) as Figures
   expect(state).toBe("completed")
-  expect(nodes.map(({ jobs, status }) => ({ jobs, status }))).toEqual(nodes.map(() => ({ jobs: 1, status: "completed" })))
+  expect(nodes.map(({ jobs, status }) => ({ jobs, status }))).toEqual(
+    nodes.map(() => ({ jobs: 1, status: "completed" }))
+  )
   expect(records().filter(({ event }) => event === "start")).toHaveLength(nodes.length)
 })
 

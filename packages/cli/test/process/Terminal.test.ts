@@ -6,11 +6,15 @@ import { terminal } from "../support/terminal.ts"
 // From util-linux: runs a command in a pseudo-terminal. Where it is not there, the tests of the screen say the same.
 const script = "/usr/bin/script"
 
-const quoted = (words: ReadonlyArray<string>): string => words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")
+const quoted = (words: ReadonlyArray<string>): string =>
+  words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")
 
 /** Starts the command in a terminal of 100 columns and 30 rows; what it is typed comes by `type`. */
 const inTerminal = (...args: ReadonlyArray<string>) => {
-  const started = follow([script, "-qec", `stty cols 100 rows 30; ${quoted(commandLine(...args))}`, "/dev/null"], "pipe")
+  const started = follow(
+    [script, "-qec", `stty cols 100 rows 30; ${quoted(commandLine(...args))}`, "/dev/null"],
+    "pipe"
+  )
   return { ...started, type: (text: string) => void started.child.stdin!.write(text) }
 }
 

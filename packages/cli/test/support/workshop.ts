@@ -17,7 +17,9 @@ const directories = new Set<string>()
 afterAll(() => {
   for (const child of started) child.kill("SIGKILL")
   // A job may still write for a moment into what is being removed.
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+  for (const directory of directories) {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+  }
 })
 
 /** What a job of the program wrote about itself. */
@@ -142,7 +144,7 @@ repository = "program"
 ${recipe.source ?? ""}
 
 [job]
-${recipe.job ?? 'argv = ["node", "main.mjs"]'}
+${recipe.job ?? "argv = [\"node\", \"main.mjs\"]"}
 environment = { RECORDS = "{workdir}/records.jsonl", JOB_MILLIS = "${recipe.jobMillis ?? 150}" }
 
 [objective]
@@ -197,7 +199,9 @@ export const make = (
   const records = (): ReadonlyArray<OwnRecord> => {
     const file = join(workdir, "records.jsonl")
     return existsSync(file)
-      ? readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as OwnRecord)
+      ? readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) =>
+        JSON.parse(line) as OwnRecord
+      )
       : []
   }
   return { workdir, program, toml, configure, records }
@@ -218,13 +222,21 @@ export interface Figures {
     readonly commit: string | null
     readonly jobs: number
     readonly parent: string | null
-    readonly failure: { readonly kind: string; readonly phase: string; readonly message: string; readonly attempt: number } | null
+    readonly failure: {
+      readonly kind: string
+      readonly phase: string
+      readonly message: string
+      readonly attempt: number
+    } | null
     readonly changes: { readonly parameters: Readonly<Record<string, unknown>>; readonly edits: ReadonlyArray<string> }
   }>
 }
 
 /** Runs the command to the end of the run; the figures are the document that it prints then. */
-export const complete = async (command: "run" | "resume", workdir: string): Promise<Ended & { readonly figures: Figures }> => {
+export const complete = async (
+  command: "run" | "resume",
+  workdir: string
+): Promise<Ended & { readonly figures: Figures }> => {
   const ended = await run(command, "--json", workdir)
   if (ended.code !== 0) throw new Error(`${command} ended with ${ended.code}: ${ended.stderr}`)
   return { ...ended, figures: JSON.parse(ended.stdout) as Figures }

@@ -28,13 +28,16 @@ export const analyze = (spec: ExperimentSpec, evidence: ReadonlyArray<EvidenceRe
       const value = median(valuesOf(objective.metric, evidence))
       if (value === null) return { value, text: `No value of ${objective.metric}.` }
       const against = (name: string, reference: number | null | undefined): string => {
-        const gain = reference === null || reference === undefined ? null : gainOf(objective.direction, value, reference)
+        const gain = reference === null || reference === undefined
+          ? null
+          : gainOf(objective.direction, value, reference)
         return gain === null ? "" : ` ${gain >= 0 ? "+" : ""}${(gain * 100).toFixed(1)} % against ${name}.`
       }
       const best = Tree.best(tree)
-      const text = `${objective.metric} ${Number(value.toPrecision(5))}${objective.unit === "" ? "" : ` ${objective.unit}`} with ${
-        describeChanges(spec.changes)
-      }.` +
+      const text =
+        `${objective.metric} ${Number(value.toPrecision(5))}${objective.unit === "" ? "" : ` ${objective.unit}`} with ${
+          describeChanges(spec.changes)
+        }.` +
         (spec.seed === "baseline" ? "" : against("the baseline", Tree.baseline(tree)?.value)) +
         (best === undefined || best.seed === "baseline" ? "" : against(`the best so far (${best.name})`, best.value))
       return { value, text }

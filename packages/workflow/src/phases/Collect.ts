@@ -24,7 +24,11 @@ const sentence = (status: TerminalStatus, evidence: EvidenceRecord): string => {
   const ended = describe(status)
   const { durationMillis, errorSummary } = evidence
   const after = evidence.timedOut && durationMillis !== null ? `, after ${durationMillis / 1_000} s` : ""
-  const why = errorSummary === null ? "" : errorSummary.startsWith(ended) ? errorSummary.slice(ended.length) : `: ${errorSummary}`
+  const why = errorSummary === null
+    ? ""
+    : errorSummary.startsWith(ended)
+    ? errorSummary.slice(ended.length)
+    : `: ${errorSummary}`
   return `The job ${status._tag === "Exited" ? "" : "was "}${ended}${after}${why}`
 }
 

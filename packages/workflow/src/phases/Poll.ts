@@ -63,7 +63,8 @@ export const poll = (step: string, job: JobHandle) =>
             phase: "job"
           }))),
       Effect.catchDefect((defect) =>
-        Effect.flatMap(end(job), (then) => Effect.andThen(Effect.logWarning(`${then} (${job.key})`), Effect.die(defect)))
+        Effect.flatMap(end(job), (then) =>
+          Effect.andThen(Effect.logWarning(`${then} (${job.key})`), Effect.die(defect)))
       )
     )
   )

@@ -76,4 +76,3 @@ export const reopen = Effect.fnUntraced(function*(node: string, commit: string) 
     Effect.catchTag("WorkspaceError", sourceFailed)
   )
 })
-

@@ -24,15 +24,14 @@ import * as Autoresearch from "../Autoresearch.ts"
 import type { ParameterValue } from "../Experiment.ts"
 import type { Objective } from "../ExperimentTree.ts"
 import { source } from "../internal/statisticsRandom.ts"
-import { Laboratory } from "../Laboratory.ts"
+import type { Laboratory } from "../Laboratory.ts"
 import type { Limits } from "../Policy.ts"
 import * as SearchSpace from "../SearchSpace.ts"
 import { type Settings, Study } from "../Study.ts"
 
 /** What a test declares of its study; everything else has a small default. */
 export interface Declaration
-  extends Partial<Omit<Settings, "parameters" | "edits" | "objective" | "space" | "planner" | "limits" | "job">>
-{
+  extends Partial<Omit<Settings, "parameters" | "edits" | "objective" | "space" | "planner" | "limits" | "job">> {
   readonly parameters?: ReadonlyArray<SearchSpace.Parameter>
   readonly edits?: ReadonlyArray<Edit & { readonly conflicts?: ReadonlyArray<string> }>
   readonly objective?: Partial<Objective>
@@ -133,7 +132,10 @@ const filesOf = (edits: ReadonlyArray<Edit>): Readonly<Record<string, string>> =
 }
 
 /** The working directory of a job is a tree, or lies below one. */
-const treeOf = (contents: MemoryWorkspace.Contents["Service"], directory: string): Effect.Effect<MemoryWorkspace.Files> =>
+const treeOf = (
+  contents: MemoryWorkspace.Contents["Service"],
+  directory: string
+): Effect.Effect<MemoryWorkspace.Files> =>
   Effect.flatMap(contents.tree(directory), (files) => {
     if (files !== undefined) return Effect.succeed(new Map(files))
     const above = Path.dirname(directory)
@@ -237,7 +239,12 @@ export const noise = (job: TestJob, spread: number): number =>
 /** Begins the run, or takes it up where an earlier scope left it. The run is suspended when the scope closes. */
 export const open = (settings: Settings) =>
   Autoresearch.open(
-    { workdir: settings.directory, settings, fingerprint: "test", config: { source: { ref: "HEAD", snapshot: false } } },
+    {
+      workdir: settings.directory,
+      settings,
+      fingerprint: "test",
+      config: { source: { ref: "HEAD", snapshot: false } }
+    },
     { mode: "run" }
   )
 

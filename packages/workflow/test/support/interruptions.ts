@@ -1,11 +1,15 @@
 /**
  * Ways to be interrupted: a journal whose append fails, and lives of an engine that end before the run does.
  */
+import { assert } from "@effect/vitest"
 import { Journal } from "@espalier/engine"
+import * as MemoryWorkspace from "@espalier/platform/workspace/Memory"
 import type { Study } from "@espalier/workflow"
 import { TestLaboratory } from "@espalier/workflow/testing"
 import { type Duration, Effect, Result } from "effect"
 import { TestClock } from "effect/testing"
+import { check, projection } from "./invariants.ts"
+import { edits, program, studyOf } from "./program.ts"
 
 /**
  * When an append fails: `lost` before anything is written, `written` after, as when a process dies between the two.
@@ -49,3 +53,53 @@ export const throughCrashes = Effect.fnUntraced(function*(settings: Study.Settin
   }
   return yield* Effect.die(new Error("The search did not end within 200 lives."))
 })
+
+/** A study of edits in which one thing happens at a time, so that only an interruption could change the order. */
+export const sequential = (names: ReadonlyArray<string>, changes: TestLaboratory.Declaration = {}) =>
+  studyOf({
+    parameters: [],
+    edits: edits.filter(({ name }) => names.includes(name)),
+    seeds: [],
+    concurrency: 1,
+    limits: { experiments: 4 },
+    ...changes
+  })
+
+/** What the search comes to when nothing interrupts it. */
+export const uninterrupted = (settings: Study.Settings) =>
+  TestLaboratory.run(settings).pipe(
+    Effect.map(projection),
+    Effect.provide(TestLaboratory.layerTest(settings, program(0.005)))
+  )
+
+/** What the search comes to through this fault, checked; how many lives and appends that took. */
+export const interrupted = (settings: Study.Settings, fault: Fault, downtime: Duration.Input) =>
+  Effect.gen(function*() {
+    const { around, counter } = faultyJournal(fault)
+    return yield* Effect.gen(function*() {
+      const { lives, view } = yield* throughCrashes(settings, downtime)
+      yield* check(settings, view)
+      return { lives, tree: projection(view), appends: counter.appends }
+    }).pipe(Effect.provide(TestLaboratory.layerTest(settings, program(0.005), { around: { journal: around } })))
+  })
+
+/** Runs the search in lives of so many milliseconds, suspended between them. */
+export const inPieces = Effect.fnUntraced(
+  function*(settings: Study.Settings, life: () => number, downtime: () => number) {
+    for (let lives = 1;; lives++) {
+      const state = yield* Effect.scoped(Effect.gen(function*() {
+        const run = yield* TestLaboratory.open(settings)
+        yield* TestClock.adjust(Math.ceil(life()))
+        const { state } = yield* run.status
+        if (state === "completed") return state
+        yield* run.suspend({ reason: "the test wants it", actor: "test" })
+        return (yield* run.await).state
+      }))
+      const view = yield* TestLaboratory.view(settings)
+      assert.strictEqual(view.state, state)
+      if (state === "completed") return { view, lives }
+      assert.deepStrictEqual(yield* (yield* MemoryWorkspace.Contents).openTrees, [])
+      yield* TestClock.adjust(Math.ceil(downtime()))
+    }
+  }
+)

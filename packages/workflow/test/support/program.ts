@@ -22,7 +22,7 @@ export const failing: Readonly<Record<string, SimulatedJob>> = {
     durationMillis: 700,
     exitCode: 3,
     stdout: "loading\n",
-    stderr: [{ atMillis: 600, text: "Error: Cannot read properties of undefined (reading 'batch')\n    at main.ts:4\n" }]
+    stderr: [{ atMillis: 600, text: "Error: batch 7 has no header\n    at main.ts:4\n" }]
   },
   silent: { durationMillis: 900, stdout: "done in 0.9 s\n" },
   endless: { durationMillis: Infinity, stdout: "step 1\n" },

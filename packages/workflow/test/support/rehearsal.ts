@@ -77,17 +77,21 @@ export const rehearse = (settings: Study.Settings, world: World): Rehearsed => {
     const kind = random() < 0.5 ? "job_failed" : "job_lost"
     ExperimentTree.failed(tree, id, Failure.make({ kind, message: "as it happens", createdAt: now }), now)
   }
-  const confirmation = ({ challenger, champion, pairs, purpose }: NonNullable<Planning.Decision["confirm"]>) => (): void => {
-    pendingConfirms -= 1
-    if (random() < world.breaking) return void runJob(null)
-    const measured = Array.from({ length: pairs }, (): Measurement.Pair => {
-      runJob(null)
-      runJob(null)
-      return [speed(challenger), speed(champion)]
-    })
-    const comparison = Measurement.compare(measured, settings.objective)
-    ExperimentTree.confirmed(tree, ExperimentTree.confirmation({ challenger, champion, purpose, pairs: measured, comparison }))
-  }
+  const confirmation =
+    ({ challenger, champion, pairs, purpose }: NonNullable<Planning.Decision["confirm"]>) => (): void => {
+      pendingConfirms -= 1
+      if (random() < world.breaking) return void runJob(null)
+      const measured = Array.from({ length: pairs }, (): Measurement.Pair => {
+        runJob(null)
+        runJob(null)
+        return [speed(challenger), speed(champion)]
+      })
+      const comparison = Measurement.compare(measured, settings.objective)
+      ExperimentTree.confirmed(
+        tree,
+        ExperimentTree.confirmation({ challenger, champion, purpose, pairs: measured, comparison })
+      )
+    }
 
   for (const spec of Setup.affordableSeeds(settings)) {
     ExperimentTree.added(tree, spec, now)
@@ -98,7 +102,13 @@ export const rehearse = (settings: Study.Settings, world: World): Rehearsed => {
     const which = settled === 0 ? 0 : Math.floor(random() * pending.length)
     pending.splice(which, 1)[0]!()
     if (pending.length > 0 && random() < world.merged) continue
-    const view: TreeView.TreeView = { ...TreeView.empty(), tree, pendingConfirms, sinceConfirmation, confirms: new Set(asked) }
+    const view: TreeView.TreeView = {
+      ...TreeView.empty(),
+      tree,
+      pendingConfirms,
+      sinceConfirmation,
+      confirms: new Set(asked)
+    }
     const before = new Map(tree.nodes)
     const decision = Planning.decide(view, settings, new Set(asked), now)
     decisions.push({
