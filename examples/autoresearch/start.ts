@@ -6,10 +6,7 @@
  * The working directory gets a copy of `espalier.toml`, the dataset, and the pipeline in a git repository of its own: the
  * experiments' branches are made there, and nothing of this checkout is touched.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { main } from "@espalier/cli/Cli"
-import { report } from "@espalier/cli/Report"
-import { Effect } from "effect"
+import { start } from "@espalier/cli/Program"
 import { execFileSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join, relative, resolve } from "node:path"
@@ -54,9 +51,5 @@ const prepare = async (workdir: string): Promise<void> => {
 
 const workdir = resolve(process.argv[2] ?? join(root, "runs/autoresearch"))
 
-const program = Effect.gen(function*() {
-  yield* Effect.promise(() => prepare(workdir))
-  yield* main(["run", relative(process.cwd(), workdir) || "."], "0.1.0")
-})
-
-NodeRuntime.runMain(report(program).pipe(Effect.provide(NodeServices.layer)), { disableErrorReporting: true })
+await prepare(workdir)
+start(["run", relative(process.cwd(), workdir) || "."])

@@ -200,7 +200,9 @@ const main = async (): Promise<void> => {
 
   const configurations = values.given === undefined
     ? sample(space, count, seed)
-    : (await readFile(values.given, "utf8")).split("\n").filter((line) => line.trim() !== "").map((line) => given(space, line))
+    : (await readFile(values.given, "utf8")).split("\n").filter((line) => line.trim() !== "").map((line) =>
+      given(space, line)
+    )
   const jobs = Array.from({ length: repeats }, () => configurations).flat()
   const rows = await resumeFrom(out, space, jobs)
   if (rows.length > 0) console.log(`${rows.length} of ${jobs.length} jobs are done already`)

@@ -4,7 +4,8 @@
  *
  *   CHAOS_KILL="append.after:3" node --conditions=espalier-source scripts/chaos/engine.ts run DIRECTORY
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { main } from "@espalier/cli/Cli"
 import { report } from "@espalier/cli/Report"
 import { Failpoint } from "@espalier/engine/Failpoint"

@@ -57,7 +57,8 @@ export const cancelJobs = (jobs: ReadonlyArray<string | number>) =>
   })
 
 /** The jobs of an experiment, by their names in its steps. */
-export const jobsOf = (repeats: number): ReadonlyArray<number> => Array.from({ length: repeats }, (_, index) => index + 1)
+export const jobsOf = (repeats: number): ReadonlyArray<number> =>
+  Array.from({ length: repeats }, (_, index) => index + 1)
 
 /** Handles `experiment`. */
 export const layer = Experiment.toLayer(
@@ -79,7 +80,6 @@ export const layer = Experiment.toLayer(
     Effect.scoped
   ),
   {
-    onCancel: (_, cancelled) =>
-      Effect.flatMap(Study, (study) => cancelJobs(jobsOf(study.repeats))(cancelled))
+    onCancel: (_, cancelled) => Effect.flatMap(Study, (study) => cancelJobs(jobsOf(study.repeats))(cancelled))
   }
 )

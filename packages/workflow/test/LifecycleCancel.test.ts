@@ -43,33 +43,37 @@ const phasesOf = (view: TreeView.TreeView): ReadonlyArray<string> => [
 ]
 
 describe("a run that is cancelled", () => {
-  it.effect("at any time ends its jobs, releases its trees, and starts nothing afterwards", () =>
-    Effect.gen(function*() {
-      const seen = new Set<string>()
-      for (const at of [50, 700, 1_400, 1_700, 2_300, 3_100, 4_300, 5_500, 6_700, 8_000, 60_000]) {
-        const wasOver = yield* Effect.scoped(Effect.gen(function*() {
-          const run = yield* TestLaboratory.open(settings)
-          yield* TestClock.adjust(at)
-          if ((yield* run.status).state === "completed") return true
-          for (const phase of phasesOf(yield* TestLaboratory.view(settings))) seen.add(phase)
-          yield* run.cancel(by)
-          const launched = (yield* jobsThatRan).length
-          yield* TestClock.adjust("1 hour")
-          assert.strictEqual((yield* run.status).state, "cancelled")
-          const view = yield* TestLaboratory.view(settings)
-          assert.strictEqual(view.state, "cancelled")
-          assert.isTrue([...view.tree.nodes.values()].every(({ status }) => Experiment.isSettled(status)))
-          assert.isAtMost(view.jobs.length, launched)
-          assert.strictEqual((yield* jobsThatRan).length, launched)
-          yield* nothingIsLeft
-          return false
-        })).pipe(Effect.provide(layer()))
-        if (wasOver) break
-      }
-      for (const phase of ["queued", "preparing", "running", "analyzing", "completed", "confirming"]) {
-        assert.include([...seen], phase)
-      }
-    }))
+  it.effect(
+    "at any time ends its jobs, releases its trees, and starts nothing afterwards",
+    () =>
+      Effect.gen(function*() {
+        const seen = new Set<string>()
+        for (const at of [50, 700, 1_400, 1_700, 2_300, 3_100, 4_300, 5_500, 6_700, 8_000, 60_000]) {
+          const wasOver = yield* Effect.scoped(Effect.gen(function*() {
+            const run = yield* TestLaboratory.open(settings)
+            yield* TestClock.adjust(at)
+            if ((yield* run.status).state === "completed") return true
+            for (const phase of phasesOf(yield* TestLaboratory.view(settings))) seen.add(phase)
+            yield* run.cancel(by)
+            const launched = (yield* jobsThatRan).length
+            yield* TestClock.adjust("1 hour")
+            assert.strictEqual((yield* run.status).state, "cancelled")
+            const view = yield* TestLaboratory.view(settings)
+            assert.strictEqual(view.state, "cancelled")
+            assert.isTrue([...view.tree.nodes.values()].every(({ status }) => Experiment.isSettled(status)))
+            assert.isAtMost(view.jobs.length, launched)
+            assert.strictEqual((yield* jobsThatRan).length, launched)
+            yield* nothingIsLeft
+            return false
+          })).pipe(Effect.provide(layer()))
+          if (wasOver) break
+        }
+        for (const phase of ["queued", "preparing", "running", "analyzing", "completed", "confirming"]) {
+          assert.include([...seen], phase)
+        }
+      }),
+    30_000
+  )
 
   it.effect("just before its engine died has its jobs ended by the next engine, which starts nothing else", () =>
     Effect.gen(function*() {
@@ -98,41 +102,45 @@ describe("a run that is cancelled", () => {
 })
 
 describe("an experiment that is cancelled", () => {
-  it.effect("in any phase ends its job and releases its tree; the others go on to the end", () =>
-    Effect.gen(function*() {
-      const phases = ["queued", "preparing", "running", "analyzing"]
-      const seen = new Set<string>()
-      for (let at = 1_650; at < 4_000 && seen.size < phases.length; at += 170) {
-        yield* Effect.scoped(Effect.gen(function*() {
-          const run = yield* TestLaboratory.open(settings)
-          yield* TestClock.adjust(at)
-          const before = yield* TestLaboratory.view(settings)
-          const unsettled = [...before.tree.nodes.values()].filter(({ seed, status }) =>
-            seed === null && !Experiment.isSettled(status)
-          )
-          // Whoever settles asks for the next plan; a cancelled one does not. So one is left.
-          const victim = unsettled.length < 2
-            ? undefined
-            : unsettled.findLast(({ status }) => !seen.has(status)) ?? unsettled[0]
-          if (victim === undefined) return
-          seen.add(victim.status)
-          yield* run.cancelWork(`experiment/${victim.id}`, by)
-          const jobs = (yield* jobsThatRan).filter(({ work }) => work === `experiment/${victim.id}`).length
-          yield* TestLaboratory.advanceUntilDone(run.await)
-          const view = yield* TestLaboratory.view(settings)
-          const node = view.tree.nodes.get(victim.id)!
-          assert.deepInclude(node, { status: "cancelled", value: null, failure: null })
-          const after = (yield* jobsThatRan).filter(({ work }) => work === `experiment/${victim.id}`)
-          assert.strictEqual(after.length, jobs)
-          if (victim.status === "running") assert.deepInclude(after[0], { status: "Cancelled" })
-          assert.strictEqual(view.state, "completed")
-          assert.isNotNull(view.tree.stopped)
-          yield* nothingIsLeft
-          yield* check(settings, view)
-        })).pipe(Effect.provide(layer()))
-      }
-      for (const phase of phases) assert.include([...seen], phase)
-    }))
+  it.effect(
+    "in any phase ends its job and releases its tree; the others go on to the end",
+    () =>
+      Effect.gen(function*() {
+        const phases = ["queued", "preparing", "running", "analyzing"]
+        const seen = new Set<string>()
+        for (let at = 1_650; at < 4_000 && seen.size < phases.length; at += 170) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const run = yield* TestLaboratory.open(settings)
+            yield* TestClock.adjust(at)
+            const before = yield* TestLaboratory.view(settings)
+            const unsettled = [...before.tree.nodes.values()].filter(({ seed, status }) =>
+              seed === null && !Experiment.isSettled(status)
+            )
+            // Whoever settles asks for the next plan; a cancelled one does not. So one is left.
+            const victim = unsettled.length < 2
+              ? undefined
+              : unsettled.findLast(({ status }) => !seen.has(status)) ?? unsettled[0]
+            if (victim === undefined) return
+            seen.add(victim.status)
+            yield* run.cancelWork(`experiment/${victim.id}`, by)
+            const jobs = (yield* jobsThatRan).filter(({ work }) => work === `experiment/${victim.id}`).length
+            yield* TestLaboratory.advanceUntilDone(run.await)
+            const view = yield* TestLaboratory.view(settings)
+            const node = view.tree.nodes.get(victim.id)!
+            assert.deepInclude(node, { status: "cancelled", value: null, failure: null })
+            const after = (yield* jobsThatRan).filter(({ work }) => work === `experiment/${victim.id}`)
+            assert.strictEqual(after.length, jobs)
+            if (victim.status === "running") assert.deepInclude(after[0], { status: "Cancelled" })
+            assert.strictEqual(view.state, "completed")
+            assert.isNotNull(view.tree.stopped)
+            yield* nothingIsLeft
+            yield* check(settings, view)
+          })).pipe(Effect.provide(layer()))
+        }
+        for (const phase of phases) assert.include([...seen], phase)
+      }),
+    30_000
+  )
 
   it.effect("while it waits for another try has none", () =>
     Effect.gen(function*() {

@@ -19,19 +19,23 @@ describe("a search whose engine dies", () => {
           assert.deepStrictEqual(tree, expected, `append ${at}, ${mode}`)
         }
       }
-    }))
+    }), 30_000)
 
   /** The first append of a life takes the run up; one more is all that it gets done. */
   const shortLives = { lost: { ofLife: 3, mode: "lost" }, written: { ofLife: 2, mode: "written" } } as const
 
   for (const [mode, downtime] of [["lost", "0 seconds"], ["written", "300 millis"]] as const) {
-    it.effect(`again and again, at every append of a search (${mode}), comes to the same tree`, () =>
-      Effect.gen(function*() {
-        const settings = sequential(["fused", "crashing", "endless"])
-        const { lives, tree } = yield* interrupted(settings, shortLives[mode], downtime)
-        assert.isAbove(lives, 60)
-        assert.deepStrictEqual(tree, yield* uninterrupted(settings))
-      }))
+    it.effect(
+      `again and again, at every append of a search (${mode}), comes to the same tree`,
+      () =>
+        Effect.gen(function*() {
+          const settings = sequential(["fused", "crashing", "endless"])
+          const { lives, tree } = yield* interrupted(settings, shortLives[mode], downtime)
+          assert.isAbove(lives, 60)
+          assert.deepStrictEqual(tree, yield* uninterrupted(settings))
+        }),
+      30_000
+    )
   }
 
   it.effect("again and again, with several jobs at a time, launches each once and never too many", () =>

@@ -19,15 +19,17 @@ setTimeout(() => {
   console.log(`code_hash=${hash}`)
   appendFileSync(
     process.env["CHAOS_RECORDS"],
-    `${JSON.stringify({
-      directory: process.env["ESPALIER_JOB_DIR"],
-      experiment: process.env["ESPALIER_EXPERIMENT"],
-      startedAt,
-      endedAt: Date.now(),
-      exitCode,
-      hash,
-      parameters
-    })}\n`
+    `${
+      JSON.stringify({
+        directory: process.env["ESPALIER_JOB_DIR"],
+        experiment: process.env["ESPALIER_EXPERIMENT"],
+        startedAt,
+        endedAt: Date.now(),
+        exitCode,
+        hash,
+        parameters
+      })
+    }\n`
   )
   process.exitCode = exitCode
 }, millis)

@@ -26,6 +26,7 @@ import * as Attempt from "./attempt.ts"
 import type { Command } from "./decide.ts"
 import type { RunError } from "./errors.ts"
 import { readEvents } from "./history.ts"
+import { Waiters } from "./waiters.ts"
 
 type Answer = Exit.Exit<ReadonlyArray<RunEvent.RunEvent>, RunError>
 
@@ -55,8 +56,6 @@ const stop = (active: Active, reason: StopReason): void => {
   active.fiber?.interruptUnsafe()
 }
 
-type Waiter<A> = (exit: Exit.Exit<A, RunError>) => void
-
 export class Runner {
   readonly runId: string
   readonly state: RunState.RunState
@@ -76,9 +75,9 @@ export class Runner {
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   private readonly failpoint: (name: string) => void
   private readonly active = new Map<string, Active>()
-  private readonly settling = new Map<string, Set<Waiter<Outcome>>>()
+  private readonly settling = new Waiters<Outcome>()
   /** Who waits for a hold, by work and name: fibers of one handler may ask for the same hold. */
-  private readonly granting = new Map<string, Set<Waiter<void>>>()
+  private readonly granting = new Waiters<void>()
   private readonly listeners = new Set<() => void>()
   private timer: { readonly at: number; readonly fiber: Fiber.Fiber<unknown, unknown> } | undefined = undefined
 
@@ -179,7 +178,7 @@ export class Runner {
       case "WorkStarted":
         return this.startHandler(event.id)
       case "SlotsGranted":
-        return this.granted(event.id, event.hold, Exit.void)
+        return this.granting.wake(`${event.id}\n${event.hold}`, Exit.void)
       case "WorkCancelling":
         return this.interrupt(event.id, "cancel")
       case "WorkCleaning":
@@ -331,37 +330,18 @@ export class Runner {
   ): Effect.Effect<void, RunError> {
     const key = `${id}\n${request.hold}`
     return Effect.callback<void, RunError>((resume) => {
-      let isWaiting = true
-      const done: Waiter<void> = (exit) => {
-        if (!isWaiting) return
-        isWaiting = false
-        waiters.delete(done)
-        resume(exit)
-      }
-      const waiters = this.granting.get(key) ?? new Set()
-      waiters.add(done)
-      this.granting.set(key, waiters)
+      const leave = this.granting.add(key, resume)
       this.post({
         _tag: "Command",
         command: { _tag: "RequestSlots", id, attempt, ...request },
         answer: (answer) => {
-          if (Exit.isFailure(answer)) done(answer)
-          else if (!answer.value.some((event) => event._tag === "SlotsRequested")) done(Exit.void)
+          if (Exit.isSuccess(answer) && answer.value.some((event) => event._tag === "SlotsRequested")) return
+          leave()
+          resume(Exit.asVoid(answer))
         }
       })
-      return Effect.sync(() => {
-        isWaiting = false
-        waiters.delete(done)
-      })
+      return Effect.sync(leave)
     })
-  }
-
-  private granted(id: string, hold: string, exit: Exit.Exit<void, RunError>): void {
-    const key = `${id}\n${hold}`
-    const waiters = this.granting.get(key)
-    if (waiters === undefined) return
-    this.granting.delete(key)
-    for (const waiter of Array.from(waiters)) waiter(exit)
   }
 
   private interrupt(id: string, reason: StopReason): void {
@@ -370,10 +350,7 @@ export class Runner {
   }
 
   private settled(id: string, outcome: Outcome): void {
-    const waiters = this.settling.get(id)
-    if (waiters === undefined) return
-    this.settling.delete(id)
-    for (const waiter of waiters) waiter(Exit.succeed(outcome))
+    this.settling.wake(id, Exit.succeed(outcome))
   }
 
   private changed(): void {
@@ -408,14 +385,8 @@ export class Runner {
       message: `the journal failed: ${Cause.pretty(cause)}`
     })
     for (const id of this.active.keys()) this.interrupt(id, "journal")
-    for (const waiters of this.settling.values()) {
-      for (const waiter of waiters) waiter(Exit.fail(this.failure))
-    }
-    this.settling.clear()
-    for (const waiters of this.granting.values()) {
-      for (const waiter of Array.from(waiters)) waiter(Exit.fail(this.failure))
-    }
-    this.granting.clear()
+    this.settling.wakeAll(Exit.fail(this.failure))
+    this.granting.wakeAll(Exit.fail(this.failure))
     this.changed()
   }
 
@@ -475,19 +446,17 @@ export class Runner {
   /** The outcome of a work that is in the run, now or when it settles. */
   outcome(id: string): Effect.Effect<Outcome, RunError> {
     return Effect.callback((resume) => {
-      const waiter: Waiter<Outcome> = resume
+      let leave = (): void => undefined
       this.post({
         _tag: "Query",
         answer: () => {
           if (this.failure !== undefined) return resume(Exit.fail(this.failure))
           const entry = this.state.works.get(id)
           if (entry?.outcome !== undefined) return resume(Exit.succeed(entry.outcome))
-          const waiters = this.settling.get(id)
-          if (waiters === undefined) this.settling.set(id, new Set([waiter]))
-          else waiters.add(waiter)
+          leave = this.settling.add(id, resume)
         }
       })
-      return Effect.sync(() => this.settling.get(id)?.delete(waiter))
+      return Effect.sync(() => leave())
     })
   }
 

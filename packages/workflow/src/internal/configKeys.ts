@@ -199,7 +199,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
   ["limits", "a table, [limits]", "{}", "When the search stops, and how much runs at once"],
   ["limits.experiments", "a whole number from 1 to 1000000", "40", "Experiments ever proposed, seeds not counted"],
   ["limits.jobs", "a whole number from 1 to 1000000", "100", "Jobs ever launched, those of confirmations too"],
-  ["limits.wallTime", durationPhrase, "none", "Time that the run is worked on; while no engine is alive it does not count"],
+  [
+    "limits.wallTime",
+    durationPhrase,
+    "none",
+    "Time that the run is worked on; while no engine is alive it does not count"
+  ],
   ["limits.patience", "a whole number from 1 to 1000000", "12", "Experiments in a row that do not become the best"],
   ["limits.target", "a number", "none", "A value of the objective that is good enough"],
   ["limits.concurrency", "a whole number from 1 to 1000", "4", "Works of the run that proceed at the same time"],

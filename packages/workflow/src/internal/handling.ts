@@ -15,7 +15,12 @@ interface Described {
 export const failWith = (
   kind: Failure.FailureKind,
   error: Described,
-  more: { readonly details?: object; readonly jobId?: string; readonly logTail?: string; readonly phase?: Failure.FailurePhase } = {}
+  more: {
+    readonly details?: object
+    readonly jobId?: string
+    readonly logTail?: string
+    readonly phase?: Failure.FailurePhase
+  } = {}
 ): Effect.Effect<never, ExperimentFailed, CurrentWork.CurrentWork> =>
   Effect.gen(function*() {
     const { attempt } = yield* CurrentWork.CurrentWork
@@ -32,7 +37,9 @@ export const failWith = (
 
 /** Wraps what nobody declared as `unexpected_exception`, with its stack. An interruption stays one. */
 export const recordDefects = (phase: Failure.FailurePhase) =>
-<A, R>(effect: Effect.Effect<A, ExperimentFailed, R>): Effect.Effect<A, ExperimentFailed, R | CurrentWork.CurrentWork> =>
+<A, R>(
+  effect: Effect.Effect<A, ExperimentFailed, R>
+): Effect.Effect<A, ExperimentFailed, R | CurrentWork.CurrentWork> =>
   Effect.catchCause(effect, (cause) => {
     const died = cause.reasons.find(Cause.isDieReason)
     if (died === undefined || Cause.hasInterrupts(cause)) return Effect.failCause(cause)
