@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Workspace } from "@espalier/platform/Workspace"
 import { TestLaboratory } from "@espalier/workflow/testing"
 import { Effect } from "effect"
-import { inPieces, interrupted, sequential, uninterrupted } from "./support/interruptions.ts"
+import { TestClock } from "effect/testing"
+import { faultyJournal, inPieces, interrupted, sequential, uninterrupted } from "./support/interruptions.ts"
 import { check, jobsThatRan, projection } from "./support/invariants.ts"
 import { program, studyOf } from "./support/program.ts"
 import { numbers } from "./support/random.ts"
@@ -61,6 +63,28 @@ describe("a search that is suspended", () => {
       assert.isAbove(lives, 15)
       assert.deepStrictEqual(tree, yield* uninterrupted(settings))
     }))
+
+  for (const end of ["is suspended", "dies"] as const) {
+    it.effect(`keeps the tree of a job that runs on when its engine ${end}`, () =>
+      Effect.gen(function*() {
+        const settings = sequential(["fused"])
+        const fault = { at: Infinity, mode: "lost" } as { at: number; readonly mode: "lost" }
+        const { around, counter } = faultyJournal(fault)
+        yield* Effect.gen(function*() {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const run = yield* TestLaboratory.open(settings)
+            yield* TestClock.adjust(500)
+            if (end === "is suspended") return yield* run.suspend()
+            fault.at = counter.appends + 1
+            yield* Effect.flip(run.suspend())
+          }))
+          assert.deepStrictEqual((yield* jobsThatRan).map(({ status, work }) => [work, status]), [
+            ["experiment/baseline", "Running"]
+          ])
+          assert.deepStrictEqual(yield* (yield* Workspace).sweep(settings.run), ["/memory/test/baseline"])
+        }).pipe(Effect.provide(TestLaboratory.layerTest(settings, program(0.005), { around: { journal: around } })))
+      }))
+  }
 
   it.effect("does not count the time in which nobody ran it", () =>
     Effect.gen(function*() {

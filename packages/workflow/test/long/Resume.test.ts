@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { TestLaboratory } from "@espalier/workflow/testing"
 import { Effect } from "effect"
 import { inPieces, interrupted, sequential, uninterrupted } from "../support/interruptions.ts"
 import { check, projection } from "../support/invariants.ts"
 import { program, studyOf } from "../support/program.ts"
 import { numbers } from "../support/random.ts"
-import { TestLaboratory } from "@espalier/workflow/testing"
 
 const settings = sequential(["fused", "pooled", "crashing", "endless"], { limits: { experiments: 10 } })
 
