@@ -4,7 +4,7 @@
  * An engine names the kinds that it runs. Its layer then requires a handler for each (a missing one does not
  * compile), and its runs accept no other kind.
  */
-import { Clock, Context, Duration, Effect, Layer, Queue, type Scope } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Layer, Queue, Scope } from "effect"
 import { Journal, type JournalError, RunExists, type RunInfo, type RunLocked, RunNotFound } from "./Journal.ts"
 import { CurrentWork } from "./CurrentWork.ts"
 import type { Registered } from "./internal/attempt.ts"
@@ -124,7 +124,7 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
     }
     const byName = new Map<string, WorkKind.Any>(kinds.map((kind) => [kind.kind, kind]))
 
-    const take = Effect.fnUntraced(function*(
+    const acquire = Effect.fnUntraced(function*(
       runId: string,
       mode: "create" | "existing" | "either",
       options: StartOptions,
@@ -173,6 +173,15 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
       ))
       failpoint("recover.opened")
       return Run.make<K>(runner, byName)
+    })
+
+    /** A run that could not be opened holds nothing: its lock goes at once, not when the caller's scope closes. */
+    const take = Effect.fnUntraced(function*(...request: Parameters<typeof acquire>) {
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      return yield* acquire(...request).pipe(
+        Scope.provide(scope),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
     })
 
     const engine: Engine<K> = {

@@ -197,6 +197,76 @@ describe("a run", () => {
       assert.deepStrictEqual(yield* Effect.forEach(works, (work) => work.await), ["a", "b"])
     }))
 
+  it.effect("returns the job that a merged work was merged into", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const { jobs } = yield* laboratory
+      const engine = yield* jobs(({ name }) => Effect.as(Deferred.await(gate), name))
+      const run = yield* engine.open("r", { concurrency: 1 })
+      yield* run.submit(Task, { name: "busy" })
+      const first = yield* run.submit(Task, { name: "first" }, { id: "first", dedupe: "plan" })
+      const second = yield* run.submit(Task, { name: "second" }, { id: "second", dedupe: "plan" })
+      assert.strictEqual(second.id, "first")
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual([yield* first.await, yield* second.await], ["first", "first"])
+    }))
+
+  it.effect("does not carry the time-out of an attempt that has ended into the next one", () =>
+    Effect.gen(function*() {
+      const { jobs } = yield* laboratory
+      const engine = yield* jobs(() =>
+        Effect.flatMap(CurrentWork.CurrentWork, ({ attempt }) =>
+          attempt === 1 ? Effect.fail(new Boom({ why: "at once" })) : Effect.as(Effect.sleep("3570 seconds"), "in time"))
+      )
+      const run = yield* engine.open("r", { concurrency: 1 })
+      const job = yield* run.submit(Task, { name: "x" })
+      const waiting = yield* Effect.forkChild(job.await)
+      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("3570 seconds")
+      assert.strictEqual(yield* Fiber.join(waiting), "in time")
+    }))
+
+  it.effect("answers with an error when its scope has closed, instead of waiting for ever", () =>
+    Effect.gen(function*() {
+      const { jobs } = yield* laboratory
+      const engine = yield* jobs(({ name }) => Effect.succeed(name))
+      const run = yield* Effect.scoped(engine.open("r", { concurrency: 1 }))
+      const error = yield* Effect.flip(run.submit(Task, { name: "late" }))
+      assert.match(error.message, /closed with its scope: open it again/)
+    }))
+
+  it.effect("does not hold the run after a start that was refused", () =>
+    Effect.gen(function*() {
+      const { jobs } = yield* laboratory
+      const engine = yield* jobs(({ name }) => Effect.succeed(name))
+      yield* Effect.scoped(engine.start("r", { concurrency: 1 }))
+      const refused = yield* Effect.flip(engine.start("r", { concurrency: 1 }))
+      assert.strictEqual(refused._tag, "RunExists")
+      assert.strictEqual((yield* (yield* engine.resume("r", { concurrency: 1 })).status).state, "running")
+    }))
+
+  it.effect("cleans up a cancelled work that a suspend had interrupted, when the run is then cancelled", () =>
+    Effect.gen(function*() {
+      const reached = yield* Deferred.make<void>()
+      const cleaning = yield* Deferred.make<void>()
+      const tries = yield* Ref.make(0)
+      const { jobs } = yield* laboratory
+      const engine = yield* jobs(() => Effect.andThen(Deferred.succeed(reached, undefined), Effect.never), {
+        onCancel: () =>
+          Effect.flatMap(Ref.updateAndGet(tries, (n) => n + 1), (n) =>
+            n === 1 ? Effect.andThen(Deferred.succeed(cleaning, undefined), Effect.never) : Effect.void)
+      })
+      const run = yield* engine.open("r", { concurrency: 1 })
+      yield* run.submit(Task, { name: "x" }, { id: "x" })
+      yield* Deferred.await(reached)
+      yield* run.cancelWork("x")
+      yield* Deferred.await(cleaning)
+      yield* run.suspend()
+      yield* run.cancel()
+      yield* run.changes.pipe(Stream.takeUntil(({ state }) => state === "cancelled"), Stream.runDrain)
+      assert.strictEqual(yield* Ref.get(tries), 2)
+    }))
+
   it.effect("adds the children of a work when it settles, and none of a failed try", () =>
     Effect.gen(function*() {
       const tries = yield* Ref.make(0)
@@ -477,7 +547,10 @@ describe("a journal that fails", () => {
           () =>
             Effect.flatMap(CurrentWork.CurrentWork, (work) =>
               Effect.never.pipe(
-                Effect.ensuring(Effect.flatMap(work.stopReason, (why) => Deferred.succeed(reason, why)))
+                // A finalizer that needs a while, as one that ends a process does: the close has to wait for it.
+              Effect.ensuring(
+                Effect.andThen(Effect.yieldNow, Effect.flatMap(work.stopReason, (why) => Deferred.succeed(reason, why)))
+              )
               ))
         )
         const run = yield* engine.open("r", { concurrency: 1 })

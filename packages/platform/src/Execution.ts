@@ -60,7 +60,8 @@ export type JobHandle = typeof JobHandle.Type
  * - `Exited`: it ended and said how. `exitCode` is null when a signal ended it, `signal` is null when it
  *   exited. Both are null only with `startError`: the command could not be started at all. `timedOut` is
  *   set when the job's own time-out ended it (whatever code it then left with), `outOfMemory` when the
- *   system killed it for want of memory.
+ *   system killed it for want of memory, `terminated` when whoever looks after it was told to end it and nobody
+ *   had cancelled it (a shutdown, a logout, a `kill`): whatever it printed then is of a run that was cut short.
  * - `Lost`: nobody can know how it ended. `reason` says what is known.
  * - `Cancelled`: `cancel` ended it. The times are null where it never started, or where nobody recorded them.
  *
@@ -76,6 +77,7 @@ export const JobStatus = Schema.TaggedUnion({
     endedAt: Schema.Finite,
     timedOut: Schema.optionalKey(Schema.Boolean),
     outOfMemory: Schema.optionalKey(Schema.Boolean),
+    terminated: Schema.optionalKey(Schema.Boolean),
     startError: Schema.optionalKey(Schema.String)
   },
   Lost: { reason: Schema.String },
@@ -96,7 +98,7 @@ export const isTerminal: (status: JobStatus) => status is TerminalStatus = JobSt
 
 /** Whether the job ended by itself, in time, with exit code 0. */
 export const hasSucceeded = (status: JobStatus): boolean =>
-  status._tag === "Exited" && status.exitCode === 0 && status.timedOut !== true
+  status._tag === "Exited" && status.exitCode === 0 && status.timedOut !== true && status.terminated !== true
 
 /** The status in one line for a person: "exited with code 3", "ended by SIGSEGV", "lost: ...". */
 export const describe = (status: JobStatus): string => {
@@ -109,6 +111,9 @@ export const describe = (status: JobStatus): string => {
       if (status.startError !== undefined) return `could not be started: ${status.startError}`
       const end = status.signal === null ? `exited with code ${status.exitCode}` : `ended by ${status.signal}`
       if (status.outOfMemory === true) return `${end}: the system killed it for want of memory`
+      if (status.terminated === true) {
+        return `${end}, ended because its wrapper was told to end (by a shutdown, a logout, or a kill)`
+      }
       return status.timedOut === true ? `${end} when its time-out ran out` : end
     }
     case "Lost":
@@ -183,7 +188,10 @@ export class ExecutionError extends Schema.TaggedError<ExecutionError>()("Execut
   message: Schema.String
 }) {}
 
-/** The outputs of a job: what it printed, and what it wrote to `$ESPALIER_JOB_DIR/metrics.jsonl`. */
+/**
+ * The outputs of a job: what it printed, and what it wrote to `$ESPALIER_JOB_DIR/metrics.jsonl`. Each has to be a
+ * plain file: a link, a pipe or a device that a job puts there counts as no output, and a warning says so.
+ */
 export type LogStream = "stdout" | "stderr" | "metrics"
 
 /**

@@ -198,7 +198,11 @@ const describe = (reason: WorkspaceErrorReason): string => {
         `or put it on the PATH`
     case "GitFailed":
       return `${reason.argv.join(" ")} ${
-        reason.signal === null ? `ended with exit code ${reason.exitCode}` : `was ended by ${reason.signal}`
+        reason.signal !== null
+          ? `was ended by ${reason.signal}`
+          : reason.exitCode === null
+          ? "failed"
+          : `ended with exit code ${reason.exitCode}`
       }: ${reason.stderr.trim() === "" ? "it said nothing" : reason.stderr.trim()}`
     case "FileFailed":
       return `Cannot ${reason.operation} ${reason.file}: ${reason.detail}`
@@ -344,13 +348,14 @@ export class Workspace extends Context.Service<Workspace, {
    * A tree at a state that was committed before, to build or launch from after a resume. The branch
    * is not moved: where its head is not `commit`, the tree is detached and `branch` is undefined. A tree of
    * this run and node that stands complete at `commit` (one that was kept, or that a crash left) is taken as it
-   * is: a job may be running in it. `keep` as for `open`.
+   * is: a job may be running in it. With `adopt: false` it is made anew all the same. `keep` as for `open`.
    */
   reopen(options: {
     readonly run: string
     readonly node: string
     readonly commit: string
     readonly keep?: Effect.Effect<boolean> | undefined
+    readonly adopt?: boolean | undefined
   }): Effect.Effect<Tree, WorkspaceError, Scope.Scope>
   /** The text of a file of the tree (UTF-8). */
   read(tree: Tree, file: string): Effect.Effect<string, WorkspaceError>

@@ -1,4 +1,5 @@
 import { describe, it } from "@effect/vitest"
+import { describe as describeStatus, hasSucceeded } from "@espalier/platform/Execution"
 import assert from "node:assert"
 import { isJobId, jobId } from "../src/internal/processFiles.ts"
 import { lastLineOf } from "../src/internal/processLog.ts"
@@ -60,6 +61,20 @@ describe("the status of a job follows from what is known of it", () => {
         endedAt: 150
       }
     )
+  })
+
+  it("is no success when its wrapper was told to end, whatever code the job then left with", () => {
+    const status = decideStatus({ ...nothing, claim, start, exit: { ...exit, endedFor: "termination" } })
+    assert.deepStrictEqual(status, {
+      _tag: "Exited",
+      exitCode: 0,
+      signal: null,
+      startedAt: 110,
+      endedAt: 150,
+      terminated: true
+    })
+    assert.ok(!hasSucceeded(status))
+    assert.match(describeStatus(status), /^exited with code 0, ended because its wrapper was told to end/)
   })
 
   it("is what the job did, when a cancel came after its end", () => {

@@ -97,7 +97,8 @@ const fingerprintOf = (
   { build, edits, job, limits, metrics, objective, parameters, seeds, source }: Config.Config
 ): string => {
   const { parametersFile, ref } = source
-  const all = { build, edits, job, metrics, objective, parameters, parametersFile, ref, seeds, repeats: limits.repeats }
+  const { machine, repeats } = limits
+  const all = { build, edits, job, machine, metrics, objective, parameters, parametersFile, ref, repeats, seeds }
   return createHash("sha256").update(JSON.stringify(all)).digest("hex")
 }
 

@@ -1,20 +1,20 @@
 /**
  * Confirm: a challenger measured beside the best. Their jobs run in turns, and the machine is held from the first launch to
- * the record of the last poll, so that nothing else runs between them and whatever drifts hits both alike.
+ * the comparison, so that nothing else runs between them and whatever drifts hits both alike.
  *
  * A side that fails in a confirmation fails the confirmation, not the node: its own measurement stands, it is only not
  * crowned.
  */
-import { Slots, Step } from "@espalier/engine"
+import { CurrentWork, Slots, Step } from "@espalier/engine"
 import { Effect, Schema } from "effect"
 import * as Tree from "./ExperimentTree.ts"
 import { recordDefects } from "./internal/handling.ts"
 import { Confirm, type ConfirmPayload, Laboratory, machinePool, Plan } from "./Laboratory.ts"
-import { cancelJobs, runJob, stepsOf } from "./Lifecycle.ts"
+import { cancelJobs, runJob } from "./Lifecycle.ts"
 import { compare, type Pair } from "./Measurement.ts"
 import { valuesOf } from "./phases/Analyze.ts"
 import { build } from "./phases/Build.ts"
-import { reopen } from "./phases/Prepare.ts"
+import { discard, reopen } from "./phases/Prepare.ts"
 import { Study } from "./Study.ts"
 import { currentView } from "./TreeView.ts"
 
@@ -44,7 +44,8 @@ export const layer = Confirm.toLayer(
       yield* Laboratory.spawn(Plan, {}, { id: `plan/after-${id}`, dedupe: "plan", on: "always" })
       const view = yield* currentView
       const sideOf = Effect.fnUntraced(function*(side: "challenger" | "champion", node: string, commit: string) {
-        const tree = yield* reopen(`${id}-${side}`, commit)
+        const { port } = yield* CurrentWork.CurrentWork
+        const tree = yield* reopen(`${id}-${side}`, commit, port.steps.has(`build ${side}`))
         yield* build(`build ${side}`, `${id}-${side}`, tree, commit)
         return { tree, node, extra: view.nodes.get(node)?.spec.arguments ?? [] }
       })
@@ -53,13 +54,11 @@ export const layer = Confirm.toLayer(
         champion: yield* sideOf("champion", champion, championCommit)
       }
       const jobs = jobsOf(pairs)
-      yield* Slots.hold("machine", { [machinePool]: study.machine }, {
-        until: stepsOf(jobs[jobs.length - 1]!.name).poll
-      })
+      yield* Slots.hold("machine", { [machinePool]: study.machine }, { until: "compare" })
       const values = { challenger: [] as Array<number>, champion: [] as Array<number> }
       for (const { name, side } of jobs) {
         const { extra, node, tree } = sides[side]
-        const evidence = yield* runJob(name, tree, node, extra)
+        const evidence = yield* runJob(name, tree, node, extra, () => Effect.void)
         // One for each job, so that a job without a value does not shift the pairs after it.
         values[side].push(valuesOf(study.objective.metric, [evidence])[0] ?? Number.NaN)
       }
@@ -81,5 +80,11 @@ export const layer = Confirm.toLayer(
     recordDefects("runner"),
     Effect.scoped
   ),
-  { onCancel: ({ pairs }, cancelled) => cancelJobs(jobsOf(pairs).map((job) => job.name))(cancelled) }
+  {
+    onCancel: Effect.fnUntraced(function*(payload, cancelled) {
+      yield* cancelJobs(jobsOf(payload.pairs).map((job) => job.name))(cancelled)
+      yield* discard(`${confirmId(payload)}-challenger`, payload.challengerCommit)
+      yield* discard(`${confirmId(payload)}-champion`, payload.championCommit)
+    })
+  }
 )

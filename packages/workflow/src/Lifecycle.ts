@@ -6,7 +6,7 @@
  * disturb each other, while other experiments prepare, build and are analyzed beside it.
  */
 import { CurrentWork, Slots } from "@espalier/engine"
-import { Execution, JobHandle } from "@espalier/platform/Execution"
+import { Execution, JobHandle, type TerminalStatus } from "@espalier/platform/Execution"
 import type { Tree } from "@espalier/platform/Workspace"
 import { Effect, Option } from "effect"
 import { recordDefects } from "./internal/handling.ts"
@@ -16,7 +16,8 @@ import { build } from "./phases/Build.ts"
 import { collect } from "./phases/Collect.ts"
 import { launch } from "./phases/Launch.ts"
 import { poll } from "./phases/Poll.ts"
-import { prepare } from "./phases/Prepare.ts"
+import { discard, prepare } from "./phases/Prepare.ts"
+import { Prepared } from "./phases/Records.ts"
 import { Study } from "./Study.ts"
 
 /** The names of a job's steps. `job` is 1, 2, ... in an experiment, and a side and a pair in a confirmation. */
@@ -26,17 +27,40 @@ export const stepsOf = (job: string | number) => ({
   collect: `collect ${job}`
 })
 
-/** One job, from its launch to its evidence. The caller holds the machine. */
-export const runJob = Effect.fnUntraced(function*(
+/** How often a job is launched again that ended through no fault of its own. */
+const moreTries = 2
+
+/** The names under which a job may be launched: its own, and one for each time that it is launched again. */
+const namesOf = (job: string | number): ReadonlyArray<string> => [
+  `${job}`,
+  ...Array.from({ length: moreTries }, (_, index) => `${job} again ${index + 1}`)
+]
+
+/** Ended by the machine and not by itself: lost in a power cut, or told to end at a shutdown. It says nothing. */
+const isInnocent = (status: TerminalStatus): boolean =>
+  status._tag === "Lost" || (status._tag === "Exited" && status.terminated === true)
+
+/**
+ * One job, from its launch to its evidence. `hold` takes the machine for the job of a name until its poll is recorded. A job that
+ * ended innocently is launched again, under a name and a key of its own.
+ */
+export const runJob = Effect.fnUntraced(function*<E, R>(
   job: string | number,
   tree: Tree,
   node: string,
-  extra: ReadonlyArray<string>
+  extra: ReadonlyArray<string>,
+  hold: (steps: ReturnType<typeof stepsOf>) => Effect.Effect<void, E, R>
 ) {
-  const steps = stepsOf(job)
-  const handle = yield* launch(steps.launch, tree, node, extra)
-  const status = yield* poll(steps.poll, handle)
-  return yield* collect(steps.collect, handle, status)
+  const names = namesOf(job)
+  for (const [index, name] of names.entries()) {
+    const steps = stepsOf(name)
+    yield* hold(steps)
+    const handle = yield* launch(steps.launch, tree, node, extra)
+    const status = yield* poll(steps.poll, handle)
+    if (isInnocent(status) && index < names.length - 1) continue
+    return yield* collect(steps.collect, handle, status)
+  }
+  return yield* Effect.die(new Error(`the job ${job} has no name`))
 })
 
 /**
@@ -46,8 +70,8 @@ export const cancelJobs = (jobs: ReadonlyArray<string | number>) =>
   Effect.fnUntraced(function*(cancelled: import("@espalier/engine").WorkKind.Cancelled) {
     const execution = yield* Execution
     const work = yield* CurrentWork.CurrentWork
-    for (const job of jobs) {
-      const steps = stepsOf(job)
+    for (const name of jobs.flatMap(namesOf)) {
+      const steps = stepsOf(name)
       const recorded = cancelled.recorded(steps.launch, JobHandle)
       const found = recorded === undefined
         ? yield* execution.find(work.idempotencyKey(steps.launch))
@@ -71,8 +95,10 @@ export const layer = Experiment.toLayer(
       yield* build("build", spec.id, tree, prepared.commit)
       const evidence = []
       for (const job of jobsOf(study.repeats)) {
-        yield* Slots.hold(`machine ${job}`, { [machinePool]: 1 }, { until: stepsOf(job).poll })
-        evidence.push(yield* runJob(job, tree, spec.id, spec.arguments))
+        evidence.push(
+          yield* runJob(job, tree, spec.id, spec.arguments, ({ launch, poll }) =>
+            Slots.hold(`machine for ${launch}`, { [machinePool]: 1 }, { until: poll }))
+        )
       }
       yield* analyze(spec, evidence)
     },
@@ -80,6 +106,11 @@ export const layer = Experiment.toLayer(
     Effect.scoped
   ),
   {
-    onCancel: (_, cancelled) => Effect.flatMap(Study, (study) => cancelJobs(jobsOf(study.repeats))(cancelled))
+    onCancel: Effect.fnUntraced(function*({ spec }, cancelled) {
+      const { repeats } = yield* Study
+      yield* cancelJobs(jobsOf(repeats))(cancelled)
+      const prepared = cancelled.recorded("prepare", Prepared)
+      if (prepared !== undefined) yield* discard(spec.id, prepared.commit)
+    })
   }
 )

@@ -91,7 +91,9 @@ export const decide = (
   // what the last experiments find.
   const crowningsKept = limits.jobs === null || limits.jobs >= 8 * pairJobs ? 2 : 1
   const spare = left - (1 + crowningsKept) * pairJobs
-  const challenge = left >= 2 * pairJobs ? crown() : null
+  // Past the time limit one crowning is left to a search that would otherwise end without a result.
+  const isLate = limits.wallTimeMillis !== null && elapsedMillis >= limits.wallTimeMillis
+  const challenge = left >= 2 * pairJobs && (!isLate || tree.best === baselineSeed) ? crown() : null
   const isDue = view.sinceConfirmation >= settings.planner.confirmEvery
 
   const propose = (): Decision => {

@@ -31,12 +31,13 @@ export const progress = (tree: ExperimentTree, options: PlotOptions = {}): strin
   search.progress(tree, options.name ?? defaultName)
 
 /**
- * What was tried from where, and what came of it: 1400 pixels wide (wider beyond 24 generations), about 21 to 32 high
- * for every node.
+ * What was tried from where, and what came of it: 1400 pixels wide (wider beyond 24 generations, 5000 at most), about 21
+ * to 32 high for every row, and never above 12000.
  *
  * One row a node, below its parent and indented by generation; coloured by how it compares with the baseline, with
  * the failed marked and the path to the best drawn bold. On the right, in the same rows, the same comparison as a
- * scale.
+ * scale. Of more than 540 nodes the best ones are drawn, with the path to the best, the seeds and all that were ever
+ * the best; the others are gathered in rows that tell how many they are, the best of them, and how many failed.
  *
  * @example
  * ```ts

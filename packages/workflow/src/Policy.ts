@@ -21,7 +21,7 @@ import { gainOf, isWorthHaving, median } from "./Measurement.ts"
  * - `jobs`: ever launched, those of confirmations too.
  * - `wallTimeMillis`: that engines have lived in the run; downtime does not count.
  * - `patience`: experiments in a row that did not become the best.
- * - `target`: a value of the objective that is good enough.
+ * - `target`: a value of the objective that is good enough; what counts is the best's {@link estimate}.
  */
 export interface Limits {
   readonly experiments: number | null
@@ -34,6 +34,7 @@ export interface Limits {
 /** Why no more experiments are proposed. */
 export type StopReason =
   | "baselineFailed"
+  | "baselineNotPositive"
   | "targetReached"
   | "experiments"
   | "jobs"
@@ -82,8 +83,17 @@ export const decide = (
       `The baseline ${first.status} without a measurement, so nothing can be compared${why}.`
     )
   }
+  // Gains are ratios: of such a baseline nothing could ever be better, and the run would search in vain to its end.
+  if (first !== undefined && first.status === "completed" && !(first.value! > 0 && Number.isFinite(first.value))) {
+    return stop(
+      "baselineNotPositive",
+      `The baseline's ${metric} is ${first.value}, and experiments are compared by ratios: the objective must be ` +
+        "positive. Let the program print a positive number that orders the results in the same way, such as exp of " +
+        "it, or it plus an offset."
+    )
+  }
   const champion = best(tree)
-  const reached = champion?.value ?? null
+  const reached = champion === undefined ? null : estimate(tree, champion.id)
   if (
     limits.target !== null && reached !== null &&
     (direction === "maximize" ? reached >= limits.target : reached <= limits.target)

@@ -10,7 +10,7 @@
 import type { ExperimentTree, TreeNode } from "./ExperimentTree.ts"
 import { printable } from "./internal/plotText.ts"
 import { facts, gain, valueOf } from "./internal/reportFacts.ts"
-import { percent, quantity, ratio } from "./internal/reportFormat.ts"
+import { quantity, ratio } from "./internal/reportFormat.ts"
 import * as long from "./internal/reportLong.ts"
 import * as files from "./internal/reportNode.ts"
 import * as summary from "./internal/reportSummary.ts"
@@ -64,7 +64,7 @@ export const masterTable = (tree: ExperimentTree): string => table.masterTable(t
 
 /**
  * `summary.md`: what was found, on about one screen. Baseline, headspace, best and speed-up with its confidence
- * interval, counts by outcome, time, how it stopped, each new best, what hurt, what failed and where to look.
+ * interval (from the final comparison with fresh pairs; before it there is none, and the summary says so), counts by outcome, time, how it stopped, each new best, what hurt, what failed and where to look.
  */
 export const summaryMarkdown = (tree: ExperimentTree, options: ReportOptions = {}): string =>
   summary.summaryMarkdown(tree, options.name ?? defaultName, options.elapsedMillis)
@@ -125,7 +125,6 @@ export const terminalSummary = (
     return measured === null ? node?.status ?? "not declared" : quantity(measured, unit)
   }
   const ceiling = gain(tree.objective, valueOf(headspace), valueOf(baseline))
-  const share = summary.headspaceShare(known)
   const isBaseline = best !== null && best.id === baseline?.id
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["Baseline", value(baseline)],
@@ -142,12 +141,7 @@ export const terminalSummary = (
     ],
     ...(best === null || isBaseline
       ? []
-      : [
-        [
-          "Speed-up",
-          summary.speedUpText(known) + (share === null ? "" : `, ${percent(share, 2)} of the way to the headspace`)
-        ] as const
-      ]),
+      : [["Speed-up", summary.speedUpText(tree, known)] as const]),
     ["Experiments", `${known.nodes.length}: ${summary.outcomes(known)}`],
     ["Jobs", summary.effort(tree, known, options.elapsedMillis)],
     ["Stopped", tree.stopped ?? "not yet: the search goes on"],

@@ -68,6 +68,24 @@ describe("A configuration", () => {
     assert(Result.isSuccess(SearchSpace.make({ parameters, edits })))
   })
 
+  it("allows jobs enough for the planner to propose an experiment, and no number that is named too small", () => {
+    const cases = [[2, 0, 1], [4, 2, 1], [4, 2, 5], [3, 8, 4], [2, 3, 6], [10, 1, 20]] as const
+    for (const [pairs, seeds, repeats] of cases) {
+      const limited = (jobs: number) =>
+        `${smallest.replace("[parameters", `pairs = ${pairs}\n[parameters`)}${
+          Array.from({ length: seeds }, (_, i) => `[[seeds]]\nname = "s${i}"\n`).join("")
+        }[limits]\njobs = ${jobs}\nrepeats = ${repeats}\n`
+      for (let jobs = repeats; jobs < 22 * pairs + (seeds + 2) * repeats; jobs++) {
+        const spare = jobs - (seeds + 1) * repeats - (jobs >= 16 * pairs ? 3 : 2) * 2 * pairs
+        const [problem] = problems(limited(jobs))
+        assert.equal(problem === undefined, spare >= repeats, `${jobs} jobs`)
+        const named = /Allow at least (\d+)/.exec(problem?.hint ?? "Allow at least 1000")?.[1]
+        assert(Number(named) > jobs)
+        assert.deepEqual(problems(limited(Number(named))), [])
+      }
+    }
+  })
+
   it("implies the objective's metric only if no metric is declared at all", () => {
     assert.deepEqual(config(smallest).metrics, [{
       name: "speed",
@@ -410,6 +428,12 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     "seeds[2].name",
     /is the name of seeds\[1\] already/
   ],
+  [
+    "a seed that is called as an experiment",
+    `${smallest}[[seeds]]\nname = "e001"\n`,
+    "seeds[1].name",
+    /the form of an experiment's id/
+  ],
   ["an unknown planner", `${smallest}[planner]\nkind = "gredy"\n`, "planner.kind", /Did you mean "greedy"\?/],
   ["a batch of none", `${smallest}[planner]\nbatch = 0\n`, "planner.batch", /from 1 to 1000/],
   ["a quoted number", `${smallest}[limits]\njobs = "9"\n`, "limits.jobs", /Write it without quotes/],
@@ -418,7 +442,13 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     "fewer jobs than the baseline takes",
     `${smallest}[limits]\njobs = 2\nrepeats = 3\n`,
     "limits.jobs",
-    /does not suffice/
+    /does not suffice for a single experiment: 3 are for the baseline.* 3 for an experiment, 16 .*[^]*at least 22/
+  ],
+  [
+    "no limit where the default does not suffice",
+    smallest.replace("[parameters", "pairs = 30\n[parameters"),
+    "limits.jobs",
+    /limits\.jobs = 100[^]*at least 122/
   ]
 ]
 

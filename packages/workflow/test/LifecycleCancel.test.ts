@@ -99,8 +99,8 @@ describe("a run that is cancelled", () => {
         const after = yield* jobsThatRan
         assert.strictEqual(after.length, before.length)
         assert.deepInclude(after.at(-1), { status: "Cancelled" })
-        // Nobody was there to close the trees that the first engine left; they are swept when the run is at rest.
-        assert.isNotEmpty(yield* (yield* Workspace).sweep(settings.run))
+        // The trees that the first engine left went with the clean-up; one in which no job had run may be left to sweep.
+        yield* (yield* Workspace).sweep(settings.run)
         yield* nothingIsLeft
       }).pipe(Effect.provide(TestLaboratory.layerTest(settings, program(0.005), { around: { journal: around } })))
     }))

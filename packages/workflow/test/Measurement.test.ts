@@ -179,24 +179,3 @@ describe("a comparison of pairs", () => {
     expect(Measurement.describe(Measurement.compare([], maximize))).toMatch(/^undecided: no pair/)
   })
 })
-
-describe("the level of the next confirmation", () => {
-  const levels = (correction: Measurement.Correction, crownings: ReadonlyArray<number>) =>
-    crownings.map((crowned, tests) => Measurement.nextLevel(0.05, correction, { tests, crownings: crowned }))
-
-  it("is the declared one by default", () => {
-    expect(levels("each", [0, 1, 2])).toEqual([0.05, 0.05, 0.05])
-  })
-
-  it("spends no more than the declared one in a whole run when no wrong crowning is wanted", () => {
-    const spent = levels("familywise", Array<number>(1_000).fill(0))
-    expect(spent[0]).toBeCloseTo(0.025)
-    expect(spent.reduce((sum, level) => sum + level, 0)).toBeLessThanOrEqual(0.05)
-  })
-
-  it("grows with every success when only the share of wrong crownings is limited", () => {
-    expect(levels("discovery", [0, 0, 0])).toEqual(levels("familywise", [0, 0, 0]))
-    const [, , third] = levels("discovery", [0, 1, 2])
-    expect(third).toBeCloseTo((3 * 0.05) / 12)
-  })
-})

@@ -259,6 +259,53 @@ describe("The picture of the hypothesis tree", () => {
     }
   })
 
+  describe("of thousands of nodes", () => {
+    const tree = grow({ size: 3000, seed: 4 })
+    const svg = Plot.hypothesisTree(tree)
+
+    it("is still a picture that can be drawn, and in which nothing covers another", () => {
+      const [root] = parsed(svg)
+      assert(Number(root?.attributes["height"]) <= 12_000)
+      assert(Number(root?.attributes["width"]) <= 5_000)
+      looksRight(svg)
+    })
+
+    it("keeps the path to the best, the seeds and every former best", () => {
+      const labels = texts(svg)
+      const path = new Set<string>()
+      for (let at = tree.best; at !== null; at = tree.nodes.get(at)?.parent ?? null) path.add(at)
+      assert(path.size > 3)
+      for (const each of tree.nodes.values()) {
+        if (!path.has(each.id) && each.seed === null && !each.crowned) continue
+        assert(labels.some((label) => label === each.seed || label.startsWith(`#${each.order} `)), each.id)
+      }
+    })
+
+    it("tells of the others how many they are, the best of them, and how many failed", () => {
+      const labels = texts(svg)
+      const shown = labels.filter((label) => /^#\d/.test(label) || label === "baseline" || label === "headspace")
+      const gathered = labels.filter((label) => label.startsWith("… "))
+      const sum = (pattern: RegExp) =>
+        gathered.reduce((all, label) => all + Number((pattern.exec(label)?.[1] ?? "0").replace(",", "")), 0)
+      const nodes = new Set(shown)
+      // "baseline" and "headspace" stand in the legend too.
+      assert.equal(nodes.size + sum(/^… ([\d,]+) more/), 3000)
+      assert(sum(/, best ([\d.]+)×/) > 0)
+      assert(sum(/, ([\d,]+) failed$/) > 0)
+    })
+
+    it("can be drawn even if each came of the one before", () => {
+      const chain = Array.from(
+        { length: 3000 },
+        (_, i) => node({ id: `n${i}`, order: i + 1, parent: i === 0 ? null : `n${i - 1}`, value: i + 1, crowned: true })
+      )
+      const deep = Plot.hypothesisTree(treeOf(chain, { best: "n2999" }))
+      const [root] = parsed(deep)
+      assert(Number(root?.attributes["height"]) <= 12_000 && Number(root?.attributes["width"]) <= 5_000)
+      assert(texts(deep).some((label) => label.startsWith("#3000 ")))
+    })
+  })
+
   it("stays 1400 pixels wide for a deep tree, and as high as its rows need", () => {
     const [root] = parsed(Plot.hypothesisTree(grow({ size: 120, seed: 4 })))
     assert(Number(root?.attributes["width"]) < 1500)

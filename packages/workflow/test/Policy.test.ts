@@ -138,6 +138,20 @@ describe("the decision to go on", () => {
     expect(decide(tree, { target: 99 })).toMatchObject({ _tag: "Continue" })
   })
 
+  it("judges the target by all that is known of the best, not by the value that it was chosen for", () => {
+    const tree = treeOf({ lucky: 120 })
+    confirm(tree, "lucky", [[108, 100], [109, 100]])
+    expect(decide(tree, { target: 110 })).toMatchObject({ _tag: "Continue" })
+    expect(decide(tree, { target: 109 })).toEqual(stop("targetReached", /throughput is 109 samples/))
+  })
+
+  it.each([0, -3])("is to stop when the baseline has %d: there are no ratios to compare", (value) => {
+    const tree = treeOf({ baseline: value, a: 5 })
+    const expected = stop("baselineNotPositive", /baseline's throughput is -?\d, .* must be positive\. .*exp .*offset/)
+    expect(decide(tree, { target: -10 })).toEqual(expected)
+    expect(decide(treeOf({ baseline: 0.001 }), {})).toMatchObject({ _tag: "Continue" })
+  })
+
   it("is to stop when the baseline failed: nothing can be compared", () => {
     expect(decide(treeOf({ baseline: null }), {})).toEqual(stop("baselineFailed", /job_failed: exit code 1/))
   })

@@ -7,6 +7,7 @@ import { changes, duration, instant, number, ratio } from "../src/internal/repor
 import { code, fenced, inline, shellQuoted } from "../src/internal/reportMarkdown.ts"
 import { canonicalJson } from "../src/internal/reportNode.ts"
 import { columnNames, field, unfield } from "../src/internal/reportTable.ts"
+import * as Plot from "../src/Plot.ts"
 import * as Report from "../src/Report.ts"
 import { anyText } from "./fixtures/texts.ts"
 import { emptyTree, grow, node, treeOf } from "./fixtures/trees.ts"
@@ -73,12 +74,12 @@ describe("The terminal's summary", () => {
     )
   })
 
-  it("does not claim an interval that was never measured", () => {
+  it("claims no speed-up that was never measured", () => {
     const lines = Report.terminalSummary(treeOf([
       node({ id: "a", seed: "baseline", value: 10, crowned: true }),
       node({ id: "b", parent: "a", order: 2, value: 15, crowned: true })
     ], { best: "b" }))
-    assert(lines.includes("Speed-up     1.50× (medians; not measured side by side)"))
+    assert(lines.includes("Speed-up     not yet measured beside the baseline with fresh pairs"))
   })
 
   it("lets no control sequence through", () => {
@@ -124,13 +125,49 @@ describe("The speed-up", () => {
     const text = Report.reportMarkdown(
       beside({ ratio: 0.5, low: 0, high: Number.MAX_VALUE, undecided: "one pair does not show how much it varies" })
     )
-    assert.match(text, /2\.00× \(medians; not measured side by side\)/)
+    assert.match(text, /\| undecided by fresh pairs beside the baseline: one pair does not show how much it varies \|/)
     assert.match(text, /undecided \(one pair does not show how much it varies\)/)
   })
 
   it("whose interval includes one is not called shown", () => {
     assert.match(Report.summaryMarkdown(beside({ ratio: 0.9, low: 0.8, high: 1.1 })), /is not shown\.\*\*/)
     assert.doesNotMatch(Report.summaryMarkdown(beside({ ratio: 0.9, low: 0.8, high: 0.95 })), /is not shown\.\*\*/)
+  })
+})
+
+describe("Without a final comparison the crowning's ratio is no speed-up", () => {
+  const crowning = { challenger: "b", champion: "a", pairs: [[146, 100], [146, 100]] as const, pValue: 0.01 }
+  const of = treeOf([
+    node({ id: "a", seed: "baseline", value: 100, crowned: true }),
+    node({ id: "h", seed: "headspace", order: 2, value: 400 }),
+    node({
+      id: "b",
+      parent: "a",
+      order: 3,
+      value: 151,
+      crowned: true,
+      confirmations: [{ ...crowning, ratio: 1.46, low: 1.41, high: 1.52, better: true, purpose: "crown" }]
+    })
+  ], { best: "b" })
+  const said = "not yet measured beside the baseline with fresh pairs (crowned at 1.46× against a by selected pairs)"
+
+  it("in the terminal", () => {
+    assert(Report.terminalSummary(of).includes(`Speed-up     ${said}`))
+  })
+
+  it("in the summary and in the report", () => {
+    for (const text of [Report.summaryMarkdown(of), Report.reportMarkdown(of)]) {
+      assert(text.includes(`| **Speed-up** | ${said} |`))
+      assert.doesNotMatch(text, /of the way to the headspace/)
+    }
+  })
+
+  it("nor in the pictures", () => {
+    for (const svg of [Plot.progress(of), Plot.hypothesisTree(of)]) {
+      assert(svg.includes(`>Best 151 samples/s: ${said} · 3 experiments<`))
+      assert.doesNotMatch(svg, /1\.46× the baseline|>1\.51×<|· 1\.51×/)
+    }
+    assert(Plot.hypothesisTree(of).includes(">1.51× (selected)<"))
   })
 })
 

@@ -132,7 +132,20 @@ export const run = (
           Effect.exit,
           Effect.flatMap((exit) => Exit.isSuccess(exit) ? succeeded(exit.value) : failed(exit.cause))
         )
-    }).pipe(Effect.flatMap(report))
+    }).pipe(
+      // Encoding, a schedule or a schema of the user's own may throw: that too is a failure of this work alone.
+      Effect.catchCause((cause) =>
+        Effect.succeed<Command>({
+          _tag: "Fail",
+          id,
+          attempt,
+          failure: defect(Cause.squash(cause)),
+          retryAt: undefined,
+          children: port.children
+        })
+      ),
+      Effect.flatMap(report)
+    )
   )
 }
 

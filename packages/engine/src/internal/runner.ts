@@ -112,7 +112,12 @@ export class Runner {
       while: () => this.failure === undefined,
       body: () => Effect.flatMap(Queue.takeAll(this.inbox), (messages) => this.turn(messages)),
       step: () => undefined
-    })
+    }).pipe(
+      // A defect here is a fault of the engine. Nobody may be left waiting for a loop that has ended.
+      Effect.catchCause((cause) =>
+        Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.fail(cause, []))
+      )
+    )
   )
 
   /** Takes up what an earlier process left in the middle of its clean-up. */
@@ -131,7 +136,10 @@ export class Runner {
           continue
         }
         const result = RunState.execute(this.state, message.command, now)
-        if (Result.isSuccess(result)) { for (const event of result.success) events.push(event) }
+        if (Result.isSuccess(result)) {
+          for (const event of result.success) events.push(event)
+          message.behind?.(this.state)
+        }
         const { answer } = message
         if (answer !== undefined) {
           answers.push(() =>
@@ -158,11 +166,7 @@ export class Runner {
           }),
         onFailure: (cause) =>
           Effect.sync(() => {
-            this.fail(cause)
-            for (const message of messages) {
-              if (message._tag === "Query") message.answer()
-              else message.answer?.(Exit.fail(this.failure!))
-            }
+            this.fail(cause, messages)
           })
       })
     })
@@ -231,6 +235,7 @@ export class Runner {
     if (this.active.get(id) === active) this.active.delete(id)
     active.timer?.interruptUnsafe()
     this.post({ _tag: "Command", command, answer: undefined })
+    this.changed()
   }
 
   /** `onCancel` of a work, again and again until it succeeds. A kind that this process lacks waits for one that has it. */
@@ -376,7 +381,8 @@ export class Runner {
     }
   }
 
-  private fail(cause: Cause.Cause<JournalError>): void {
+  /** The run is over in this process: whoever waits, or asked in vain, is told why. */
+  private fail(cause: Cause.Cause<JournalError>, asked: ReadonlyArray<Message>): void {
     const error = cause.reasons.find(Cause.isFailReason)?.error
     this.failure = error ?? new JournalError({
       operation: "append",
@@ -387,6 +393,12 @@ export class Runner {
     for (const id of this.active.keys()) this.interrupt(id, "journal")
     this.settling.wakeAll(Exit.fail(this.failure))
     this.granting.wakeAll(Exit.fail(this.failure))
+    for (const message of asked) this.post(message)
+    // Also what came while the append was under way: no turn will take it.
+    for (let next = Queue.takeUnsafe(this.inbox); next !== undefined; next = Queue.takeUnsafe(this.inbox)) {
+      if (Exit.isFailure(next)) break
+      this.post(next.value)
+    }
     this.changed()
   }
 

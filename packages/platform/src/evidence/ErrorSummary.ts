@@ -154,7 +154,8 @@ export const summarize = (status: TerminalStatus, stdout: ErrorScan, stderr: Err
   const [first] = [stderr.found(), stdout.found()].filter((one) => one !== undefined).sort((a, b) => a.rank - b.rank)
   const said = first?.text ?? stderr.last()
   // How it ended says more than what it printed before, when somebody else ended it.
-  const byOthers = status.signal !== null || status.timedOut === true || status.outOfMemory === true
+  const byOthers = status.signal !== null || status.timedOut === true || status.outOfMemory === true ||
+    status.terminated === true
   if (said === undefined) return `${describe(status)}, and printed nothing that looks like an error`
   return shorten(byOthers ? `${describe(status)}; the last error printed: ${said}` : said)
 }

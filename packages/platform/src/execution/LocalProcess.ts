@@ -31,6 +31,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -40,6 +41,7 @@ import {
   Execution,
   ExecutionError,
   isTerminal,
+  type JobHandle,
   type JobRequest,
   LaunchFailed,
   type LogStream,
@@ -65,6 +67,9 @@ export interface Options {
 
 /** How long a change may go unseen where the system does not notify of changes. */
 const slowLook = "1 second"
+
+/** How long an interrupted launch may take to be seen through. A wrapper needs a tenth of a second to come up. */
+const launchBound = "10 seconds"
 
 const logFiles: Record<LogStream, string> = { stdout: files.stdout, stderr: files.stderr, metrics: files.metrics }
 
@@ -116,6 +121,7 @@ export const make = (options: Options): Execution["Service"] => {
     if (problem !== undefined) return yield* fail("InvalidRequest", problem)
     const id = jobId(request.key)
     const jobDirectory = store.directoryOf(id)
+    let wrapper: Wrapper | undefined
 
     const prepare = Effect.gen(function*() {
       const workingDirectory = resolve(request.directory)
@@ -137,17 +143,16 @@ export const make = (options: Options): Execution["Service"] => {
         requestedAt: yield* Clock.currentTimeMillis
       }
       return yield* Effect.tryPromise({
-        try: async () => {
+        try: async (signal) => {
           await mkdir(jobDirectory, { recursive: true })
           await createOnce(jobDirectory, files.command, JSON.stringify(command))
-          return await spawnWrapper(jobDirectory)
+          return await spawnWrapper(jobDirectory, signal)
         },
         catch: infrastructure
       })
     })
 
     const launched = Effect.gen(function*() {
-      let wrapper: Wrapper | undefined
       if ((yield* store.handle("launch", id)) === undefined) wrapper = yield* prepare
       const change = yield* watchFiles(jobDirectory, [files.claim, files.start, files.exit], slowLook)
       while (true) {
@@ -171,9 +176,26 @@ export const make = (options: Options): Execution["Service"] => {
         yield* wrapper === undefined || over !== undefined ? change : Effect.raceFirst(change, wrapper.end)
       }
     })
-    return yield* launched.pipe(
+
+    // An interrupted launch is seen through. Stopped half-way, its wrapper could claim the job after whoever
+    // interrupted had looked for it (`find`, to cancel it), and found nothing.
+    const seeThrough = Effect.fnUntraced(function*(launching: Fiber.Fiber<JobHandle, LaunchFailed>) {
+      const ended = yield* Effect.timeoutOption(Fiber.await(launching), launchBound)
+      if (Option.isSome(ended)) return
+      yield* Fiber.interrupt(launching)
+      // Where the record cannot be read, the job counts as not claimed: nobody could find it.
+      const handle = yield* Effect.orElseSucceed(store.handle("launch", id), () => undefined)
+      if (handle === undefined) wrapper?.terminate()
+    })
+    const launching = launched.pipe(
       Effect.scoped,
       Effect.catchTag(["ExecutionError", "JobNotFound"], (cause) => Effect.fail(infrastructure(cause)))
+    )
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        Effect.forkDetach(launching, { startImmediately: true }),
+        (fiber) => restore(Fiber.join(fiber)).pipe(Effect.onInterrupt(() => seeThrough(fiber)))
+      )
     )
   })
 
@@ -212,10 +234,18 @@ export const make = (options: Options): Execution["Service"] => {
       yield* store.facts("logs", id)
       const path = `${store.directoryOf(id)}/${logFiles[stream]}`
       const change = yield* watchFiles(store.directoryOf(id), [logFiles[stream], files.exit], slowLook)
+      let told = false
       const follow = Effect.fnUntraced(function*(state: { readonly offset: number; readonly complete: boolean }) {
         let { complete } = state
         while (true) {
-          const chunk = yield* readFrom(path, state.offset)
+          const { bytes: chunk, refused } = yield* readFrom(path, state.offset)
+          if (refused && !told) {
+            told = true
+            yield* Effect.logWarning(
+              `${path} is not a plain file, and is not read: the job ${id} counts as having written nothing to it. ` +
+                `Let the job write the file itself, not put a link, a pipe or a device there.`
+            )
+          }
           if (chunk.length > 0) {
             return [[chunk], Option.some({ offset: state.offset + chunk.length, complete })] as const
           }

@@ -45,6 +45,8 @@ export interface SimulatedJob {
   /** The signal that it dies of, instead of leaving with an exit code. */
   readonly signal?: string
   readonly outOfMemory?: boolean
+  /** At its end it was told to end, by nobody who cancelled it: what it printed is of a run that was cut short. */
+  readonly terminated?: boolean
   /** A text is printed as soon as the job starts. */
   readonly stdout?: string | ReadonlyArray<Printed>
   readonly stderr?: string | ReadonlyArray<Printed>
@@ -105,7 +107,8 @@ const ownEnd = (job: Job): { readonly at: number; readonly status: TerminalStatu
       startedAt: startsAt,
       endedAt,
       ...(timedOut ? { timedOut } : {}),
-      ...(script.outOfMemory === true && !timedOut ? { outOfMemory: true } : {})
+      ...(script.outOfMemory === true && !timedOut ? { outOfMemory: true } : {}),
+      ...(script.terminated === true && !timedOut ? { terminated: true } : {})
     }
   }
 }

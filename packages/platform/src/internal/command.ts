@@ -2,8 +2,8 @@
  * Runs one short command from an argument vector and collects what it prints. There is no shell, so
  * no text can become a command.
  *
- * The command leads a process group of its own. Interruption ends the whole group: first SIGTERM, so
- * that it can remove its lock files, then SIGKILL. The effect does not return before the
+ * The command leads a process group of its own. Interruption and the time limit end the whole group: first
+ * SIGTERM, so that it can remove its lock files, then SIGKILL. The effect does not return before the
  * process is gone. For work that must also die when this process is killed, see `commandSupervised`.
  */
 import * as Data from "effect/Data"
@@ -23,6 +23,13 @@ export class CommandNotStarted extends Data.TaggedError("CommandNotStarted")<{
 /** The command printed more than it may; it was ended. */
 export class CommandTooLoud extends Data.TaggedError("CommandTooLoud")<{ readonly limitBytes: number }> {}
 
+/** The command, or something that it started and that holds its output, did not end in time; it was ended. */
+export class CommandTooSlow extends Data.TaggedError("CommandTooSlow")<{
+  readonly limitMillis: number
+  /** The last 16 KiB that it had said until then. */
+  readonly stderr: string
+}> {}
+
 /** How a command ended, and what it printed. */
 export interface Finished {
   readonly exitCode: number | null
@@ -39,11 +46,15 @@ export interface CommandOptions {
   readonly stdin?: string | undefined
   /** Most bytes of standard output that are kept; more is an error. Default 128 MiB. */
   readonly outputLimitBytes?: number | undefined
+  /** How long it may run, in milliseconds of real time. Default: for ever. */
+  readonly timeLimitMillis?: number | undefined
   /** Between SIGTERM and SIGKILL. Default 5000. */
   readonly graceMillis?: number | undefined
 }
 
 const stderrKeptBytes = 16 * 1024
+/** Node's timers fire at once when they are set to more. */
+const longestTimer = 2 ** 31 - 1
 
 /** Sends a signal to a process group; a group that is gone already is no error. */
 export const signalGroup = (leader: number, signal: NodeJS.Signals | 0): boolean => {
@@ -62,7 +73,12 @@ const endGroup = (child: ChildProcess, graceMillis: number): Effect.Effect<void>
   Effect.callback<void>((resume) => {
     if (child.pid === undefined) return resume(Effect.void)
     const leader = child.pid
-    const kill = setTimeout(() => signalGroup(leader, "SIGKILL"), graceMillis)
+    const kill = setTimeout(() => {
+      signalGroup(leader, "SIGKILL")
+      // A process that left the group can still hold the other ends: they are not waited for any more.
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+    }, graceMillis)
     child.once("close", () => {
       clearTimeout(kill)
       resume(Effect.void)
@@ -71,7 +87,9 @@ const endGroup = (child: ChildProcess, graceMillis: number): Effect.Effect<void>
   })
 
 /** Runs the command to its end. An exit code other than 0 is a result here, not an error. */
-export const runCommand = (options: CommandOptions): Effect.Effect<Finished, CommandNotStarted | CommandTooLoud> =>
+export const runCommand = (
+  options: CommandOptions
+): Effect.Effect<Finished, CommandNotStarted | CommandTooLoud | CommandTooSlow> =>
   Effect.callback((resume) => {
     const [file, ...args] = options.argv
     const graceMillis = options.graceMillis ?? 5000
@@ -94,10 +112,17 @@ export const runCommand = (options: CommandOptions): Effect.Effect<Finished, Com
     let stderr: Buffer = Buffer.alloc(0)
     let closed = false
     let tooLoud = false
+    let tooSlow = false
+    const { timeLimitMillis = Infinity } = options
+    const limit = timeLimitMillis > longestTimer ? undefined : setTimeout(() => {
+      tooSlow = true
+      Effect.runFork(endGroup(child, graceMillis))
+    }, timeLimitMillis)
     child.on("error", (error) => {
       // Without a process id nothing ran; with one, this is a failed signal, and "close" still follows.
       if (child.pid !== undefined) return
       closed = true
+      clearTimeout(limit)
       resume(Effect.fail(notStarted(error, options.directory)))
     })
     child.stdout?.on("data", (chunk: Buffer) => {
@@ -115,9 +140,12 @@ export const runCommand = (options: CommandOptions): Effect.Effect<Finished, Com
     child.on("close", (exitCode, signal) => {
       if (closed) return
       closed = true
+      clearTimeout(limit)
       resume(
         tooLoud
           ? Effect.fail(new CommandTooLoud({ limitBytes }))
+          : tooSlow
+          ? Effect.fail(new CommandTooSlow({ limitMillis: timeLimitMillis, stderr: stderr.toString("utf8") }))
           : Effect.succeed({
             exitCode,
             signal,

@@ -8,11 +8,17 @@
  * could run a program, ask a question or write to the user's checkout is overridden on the command
  * line, which beats every file.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { type Identity, WorkspaceError } from "../Workspace.ts"
-import { type CommandNotStarted, type CommandTooLoud, type Finished, runCommand } from "./command.ts"
+import {
+  type CommandNotStarted,
+  type CommandTooLoud,
+  type CommandTooSlow,
+  type Finished,
+  runCommand
+} from "./command.ts"
 
 /** Which repository a command works on; without `gitDir`, git looks for it from `directory` upwards. */
 export interface GitPlace {
@@ -117,9 +123,11 @@ export const isTornEntry = (stderr: string): boolean => /failed to read [^\n]*\/
 
 /**
  * A runner for one git executable. A lock is waited for as long as `lockWait`, by tries that are 20 ms
- * apart at first and 500 ms at last; one that lives longer was most likely left by a crash.
+ * apart at first and 500 ms at last; one that lives longer was most likely left by a crash. A command may run as
+ * long as `timeLimit`: what hangs (a filter that waits for a network or for an answer) would stop the engine for ever.
  */
-export const makeGit = (executable: string, lockWait: Duration.Input): Git => {
+export const makeGit = (executable: string, lockWait: Duration.Input, timeLimit: Duration.Input): Git => {
+  const timeLimitMillis = Duration.toMillis(Duration.fromInputUnsafe(timeLimit))
   const lockRetries = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("500 millis")]).pipe(
     Schedule.jittered,
     Schedule.upTo({ duration: lockWait })
@@ -129,7 +137,8 @@ export const makeGit = (executable: string, lockWait: Duration.Input): Git => {
       argv: [executable, ...overrides, ...args],
       directory: place.directory,
       environment: environment(place, options),
-      stdin: options.stdin
+      stdin: options.stdin,
+      timeLimitMillis
     }).pipe(
       Effect.mapError((error) => notRun(executable, args, error)),
       Effect.filterOrFail((finished) => !isContention(finished), (finished) => new Locked(finished)),
@@ -165,7 +174,7 @@ export const gitFailed = (args: ReadonlyArray<string>, finished: Finished): Work
 const notRun = (
   executable: string,
   args: ReadonlyArray<string>,
-  error: CommandNotStarted | CommandTooLoud
+  error: CommandNotStarted | CommandTooLoud | CommandTooSlow
 ): WorkspaceError => {
   switch (error._tag) {
     case "CommandTooLoud":
@@ -175,6 +184,17 @@ const notRun = (
         exitCode: null,
         signal: null,
         stderr: `it printed more than ${error.limitBytes} bytes and was ended`
+      })
+    case "CommandTooSlow":
+      return WorkspaceError.of({
+        _tag: "GitFailed",
+        argv: ["git", ...args],
+        exitCode: null,
+        signal: null,
+        stderr: `it did not end within ${Duration.format(Duration.millis(error.limitMillis))} and was ended. ` +
+          `Mostly a filter (LFS) waits for a network or a disk that does not answer. Run it by hand to see; ` +
+          `a checkout that takes so long needs a longer time limit` +
+          (error.stderr.trim() === "" ? "" : `. It had said: ${error.stderr.trim()}`)
       })
     case "CommandNotStarted":
       return error.directoryMissing

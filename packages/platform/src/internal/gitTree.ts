@@ -13,7 +13,7 @@ import * as Path from "node:path"
 import { type Diff, type Identity, WorkspaceError } from "../Workspace.ts"
 import { type Git, type GitPlace, isTornEntry } from "./git.ts"
 import { refuseNested, type Repository } from "./gitRepository.ts"
-import { entryAt, fileOperation, removeDirectory } from "./guardFiles.ts"
+import { entryAt, fileOperation, removeWhole } from "./guardFiles.ts"
 
 /** A worktree that this process made and has not removed. */
 export interface Worktree {
@@ -101,7 +101,7 @@ export const addWorktree = (
 ): Effect.Effect<Worktree, WorkspaceError> =>
   Effect.gen(function*() {
     const { path, branch, commit } = request
-    yield* removeDirectory(path)
+    yield* removeWhole(path)
     yield* fileOperation("create", Path.dirname(path), () => fs.mkdir(Path.dirname(path), { recursive: true }))
     const attached = yield* metadata.withPermit(Effect.gen(function*() {
       const trees = yield* registeredTrees(git, repository, directory)
@@ -130,7 +130,7 @@ export const addWorktree = (
 
 /**
  * The worktree that stands at `path` already, if it is whole and at this commit: its index is written last, when
- * every file is there. Nothing in it is touched.
+ * every file is there, and none of the files is gone since. Nothing in it is touched.
  */
 export const adoptWorktree = (
   git: Git,
@@ -145,6 +145,10 @@ export const adoptWorktree = (
     if (head.exitCode !== 0 || head.stdout.trim() !== commit) return undefined
     const index = yield* git.attempt(place, ["diff-index", "--cached", "--quiet", commit, "--"])
     if (index.exitCode !== 0) return undefined
+    // A file that a job changed is the job's business; one that is gone (a clean-up by hand that stopped half-way)
+    // would make the next job fail for no fault of its own.
+    const deleted = yield* git.attempt(place, ["diff-files", "--diff-filter=D", "--quiet", "--"])
+    if (deleted.exitCode !== 0) return undefined
     const branch = yield* git.attempt(place, ["symbolic-ref", "--quiet", "--short", "HEAD"])
     return {
       root: path,
@@ -169,7 +173,7 @@ export const removeWorktree = (
   path: string
 ): Effect.Effect<void, WorkspaceError> =>
   Effect.gen(function*() {
-    yield* removeDirectory(path)
+    yield* removeWhole(path)
     yield* metadata.withPermit(Effect.gen(function*() {
       const trees = yield* registeredTrees(git, repository, directory)
       if (trees.some((tree) => tree.path === path)) yield* forget(git, repository, path)

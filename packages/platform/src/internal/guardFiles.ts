@@ -3,6 +3,7 @@
  * segment, symbolic links included, before it is opened.
  */
 import * as Effect from "effect/Effect"
+import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
@@ -156,6 +157,28 @@ export const removeDirectory = (path: string): Effect.Effect<void, WorkspaceErro
       await remove()
     }
   })
+
+/**
+ * Removes what stands at `path` so that it is there whole, or not at all, whatever moment the engine dies at: it gets
+ * another name first, `.removed-` and so on, beside the old one. Nothing takes a directory of such a name for a tree.
+ */
+export const removeWhole = (path: string): Effect.Effect<void, WorkspaceError> =>
+  Effect.uninterruptible(Effect.flatMap(
+    fileOperation("remove", path, async () => {
+      const aside = Path.join(Path.dirname(path), `.removed-${randomBytes(6).toString("hex")}`)
+      try {
+        await fs.rename(path, aside)
+        return aside
+      } catch (error) {
+        const code = codeOf(error)
+        if (code === "ENOENT" || code === "ENOTDIR") return undefined
+        // A mount point, and a directory of a lower layer of a container's file system, keep their names.
+        if (code === "EBUSY" || code === "EXDEV") return path
+        throw error
+      }
+    }),
+    (left) => left === undefined ? Effect.void : removeDirectory(left)
+  ))
 
 const openUp = async (directory: string): Promise<void> => {
   const entry = await entryAt(directory)

@@ -36,14 +36,20 @@ export interface Wrapper {
   readonly ended: () => string | undefined
   /** Resolves when it is over. */
   readonly end: Effect.Effect<void>
+  /**
+   * Tells it to end. One that has not come up yet is gone with that and will not claim the job; one that has ends
+   * the job, and records it.
+   */
+  readonly terminate: () => void
 }
 
-/** Starts a wrapper for this job directory. Rejects when its log cannot be opened. */
-export const spawnWrapper = async (jobDirectory: string): Promise<Wrapper> => {
+/** Starts a wrapper for this job directory. Rejects when its log cannot be opened, or when nobody wants it any more. */
+export const spawnWrapper = async (jobDirectory: string, signal: AbortSignal): Promise<Wrapper> => {
   const cache = join(dirname(jobDirectory), ".cache")
   await mkdir(cache, { recursive: true })
   const log = await open(join(jobDirectory, files.wrapper), "a")
   try {
+    signal.throwIfAborted()
     const child = spawn(
       process.execPath,
       ["--disable-warning=ExperimentalWarning", wrapperPath, jobDirectory],
@@ -67,7 +73,7 @@ export const spawnWrapper = async (jobDirectory: string): Promise<Wrapper> => {
         resolve()
       })
     })
-    return { ended: () => ended, end: Effect.promise(() => end) }
+    return { ended: () => ended, end: Effect.promise(() => end), terminate: () => void child.kill("SIGTERM") }
   } finally {
     await log.close()
   }

@@ -1,5 +1,11 @@
-/** Reading a job's output files while the job writes them. */
+/**
+ * Reading a job's output files while the job writes them.
+ *
+ * The job owns its directory and can put anything there. Only plain files are read: to open a pipe waits for a
+ * writer, for ever, and holds a thread of the engine meanwhile; a link can lead to a device that never ends.
+ */
 import * as Effect from "effect/Effect"
+import { constants } from "node:fs"
 import { open } from "node:fs/promises"
 import { ExecutionError, type JobProgress } from "../Execution.ts"
 import { codeOf } from "./processFiles.ts"
@@ -10,32 +16,54 @@ const lineBytes = 4096
 const cannotRead = (operation: string, path: string) => (cause: unknown): ExecutionError =>
   new ExecutionError({ operation, cause, message: `The output ${path} cannot be read: ${cause}.` })
 
-/** A file that may not be there yet, opened for reading. */
-const withFile = async <A>(path: string, read: (file: Awaited<ReturnType<typeof open>>) => Promise<A>, absent: A) => {
-  let file: Awaited<ReturnType<typeof open>>
+type OpenFile = Awaited<ReturnType<typeof open>>
+
+// Without following a link, and without waiting for the other end of a pipe.
+const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW
+/** What opening a link, and opening a socket, ends with. */
+const refusals: ReadonlyArray<string | undefined> = ["ELOOP", "EMLINK", "ENXIO"]
+
+/** A file that may not be there yet, opened for reading; `refused` when it is there, and not a plain file. */
+const withFile = async <A>(path: string, read: (file: OpenFile) => Promise<A>, absent: A, refused: A): Promise<A> => {
+  let file: OpenFile
   try {
-    file = await open(path, "r")
+    file = await open(path, openFlags)
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return absent
+    const code = codeOf(error)
+    if (code === "ENOENT") return absent
+    if (refusals.includes(code)) return refused
     throw error
   }
   try {
-    return await read(file)
+    return (await file.stat()).isFile() ? await read(file) : refused
   } finally {
     await file.close()
   }
 }
 
+/** A part of an output. `refused`: what stands there is not a plain file, and was not read. */
+export interface Part {
+  readonly bytes: Uint8Array
+  readonly refused: boolean
+}
+
+const noBytes = new Uint8Array()
+
 /** What stands in a file from this byte on, at most 256 KiB of it; nothing when there is no more, or no file. */
-export const readFrom = (path: string, offset: number): Effect.Effect<Uint8Array, ExecutionError> =>
+export const readFrom = (path: string, offset: number): Effect.Effect<Part, ExecutionError> =>
   Effect.tryPromise({
     try: () =>
-      withFile(path, async (file) => {
-        const buffer = new Uint8Array(chunkBytes)
-        const { bytesRead } = await file.read(buffer, 0, chunkBytes, offset)
-        // A short chunk is copied, so that it does not keep the whole buffer alive.
-        return bytesRead === chunkBytes ? buffer : buffer.slice(0, bytesRead)
-      }, new Uint8Array()),
+      withFile<Part>(
+        path,
+        async (file) => {
+          const buffer = new Uint8Array(chunkBytes)
+          const { bytesRead } = await file.read(buffer, 0, chunkBytes, offset)
+          // A short chunk is copied, so that it does not keep the whole buffer alive.
+          return { bytes: bytesRead === chunkBytes ? buffer : buffer.slice(0, bytesRead), refused: false }
+        },
+        { bytes: noBytes, refused: false },
+        { bytes: noBytes, refused: true }
+      ),
     catch: cannotRead("logs", path)
   })
 
@@ -54,13 +82,18 @@ export const lastLine = (
   Effect.forEach(paths, (path) =>
     Effect.tryPromise({
       try: () =>
-        withFile<JobProgress | undefined>(path, async (file) => {
-          const { mtimeMs, size } = await file.stat()
-          if (size === 0) return undefined
-          const from = Math.max(0, size - lineBytes)
-          const { buffer, bytesRead } = await file.read(Buffer.alloc(lineBytes), 0, lineBytes, from)
-          return { line: lastLineOf(buffer.toString("utf8", 0, bytesRead)) ?? "", at: Math.round(mtimeMs) }
-        }, undefined),
+        withFile<JobProgress | undefined>(
+          path,
+          async (file) => {
+            const { mtimeMs, size } = await file.stat()
+            if (size === 0) return undefined
+            const from = Math.max(0, size - lineBytes)
+            const { buffer, bytesRead } = await file.read(Buffer.alloc(lineBytes), 0, lineBytes, from)
+            return { line: lastLineOf(buffer.toString("utf8", 0, bytesRead)) ?? "", at: Math.round(mtimeMs) }
+          },
+          undefined,
+          undefined
+        ),
       catch: cannotRead("progress", path)
     })).pipe(Effect.map((found) =>
       found.filter((one) => one !== undefined).reduce<JobProgress | undefined>(

@@ -92,6 +92,7 @@ const statusOfExit = (exit: Exit): JobStatus => {
     startedAt: exit.startedAt ?? exit.endedAt,
     endedAt: exit.endedAt,
     ...(exit.endedFor === "timeout" ? { timedOut: true } : {}),
+    ...(exit.endedFor === "termination" ? { terminated: true } : {}),
     ...(exit.outOfMemory ? { outOfMemory: true } : {}),
     ...(exit.startError === null ? {} : { startError: exit.startError.message })
   }

@@ -13,7 +13,8 @@
  * 5. applies the time-out, obeys a cancel (`cancel.json`, and SIGTERM to hear of it at once), samples usage,
  * 6. ends what the job left behind, and writes `exit.json`.
  *
- * SIGTERM without a cancel (a machine that shuts down) ends the job gracefully, and how it ended is recorded.
+ * SIGTERM without a cancel (a machine that shuts down) ends the job gracefully, and how it ended is recorded, and
+ * that it was not the job's own end.
  * SIGINT and SIGHUP are for the engine and its terminal, and are ignored.
  *
  * It must start fast and weigh little beside what it measures: `node:` imports only.
@@ -225,7 +226,11 @@ const run = async (): Promise<void> => {
     return true
   }
   onTermination = () => {
-    if (!obeyCancel()) end("termination", command.graceMillis)
+    if (obeyCancel()) return
+    end("termination", command.graceMillis)
+    // A shutdown tells the job and its wrapper at once, and the job may be the quicker one. A job that had just
+    // ended by itself is then doubted too: to measure it again is better than to believe half a run.
+    exit.endedFor ??= "termination"
   }
   if (heard) onTermination()
   if (command.timeoutMillis !== null) after(command.timeoutMillis, () => end("timeout", command.graceMillis))

@@ -65,6 +65,8 @@ export interface Options {
   readonly git?: string | undefined
   /** How long a lock that another git process holds is waited for. Default 10 seconds. */
   readonly lockWait?: Duration.Input | undefined
+  /** How long one git command may run, with the filters that it starts, before it is ended. Default 10 minutes. */
+  readonly timeLimit?: Duration.Input | undefined
 }
 
 const defaultIdentity: Identity = { name: "Espalier", email: "espalier@localhost" }
@@ -75,7 +77,7 @@ const defaultIdentity: Identity = { name: "Espalier", email: "espalier@localhost
  */
 export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
   Effect.gen(function*() {
-    const git = makeGit(options.git ?? "git", options.lockWait ?? "10 seconds")
+    const git = makeGit(options.git ?? "git", options.lockWait ?? "10 seconds", options.timeLimit ?? "10 minutes")
     const identity = cleanIdentity(options.identity ?? defaultIdentity, defaultIdentity)
     const metadata = yield* Semaphore.make(1)
     const open = new Map<string, { worktree: Worktree | undefined; readonly path: string }>()
@@ -115,6 +117,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         readonly node: string
         readonly commit: string
         readonly branchMoves: boolean
+        readonly adopt: boolean
         readonly keep: Effect.Effect<boolean> | undefined
       }
     ): Effect.Effect<Tree, WorkspaceError, Scope.Scope> =>
@@ -140,7 +143,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
                 ? Effect.sync(() => open.delete(root))
                 : close(source, trees, root))
         )
-        const standing = request.branchMoves ? undefined : yield* adoptWorktree(git, root, commit)
+        const standing = !request.adopt ? undefined : yield* adoptWorktree(git, root, commit)
         const worktree = standing ?? (yield* addWorktree(git, source, trees, metadata, {
           path: root,
           branch: branchName(request.run, request.node),
@@ -166,8 +169,9 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
             identity,
             excluded: [Path.resolve(options.directory), ...(options.excluded ?? [])]
           })),
-      open: ({ run, node, base, keep }) => checkOut({ run, node, commit: base, branchMoves: true, keep }),
-      reopen: ({ run, node, commit, keep }) => checkOut({ run, node, commit, branchMoves: false, keep }),
+      open: ({ run, node, base, keep }) => checkOut({ run, node, commit: base, branchMoves: true, adopt: false, keep }),
+      reopen: ({ run, node, commit, keep, adopt }) =>
+        checkOut({ run, node, commit, branchMoves: false, adopt: adopt ?? true, keep }),
       read: (tree, file) => Effect.andThen(worktreeOf(tree), readGuarded(tree.path, file)),
       write: (tree, file, content) =>
         Effect.gen(function*() {

@@ -94,7 +94,8 @@ export const make = (options: Options): Effect.Effect<{
       node: string,
       ref: string,
       branchMoves: boolean,
-      keep: Effect.Effect<boolean> | undefined
+      keep: Effect.Effect<boolean> | undefined,
+      adopt = false
     ): Effect.Effect<Tree, WorkspaceError, Scope.Scope> =>
       Effect.flatMap(resolve(ref), (base) => {
         const path = `/memory/${safeName(run)}/${safeName(node)}`
@@ -102,7 +103,7 @@ export const make = (options: Options): Effect.Effect<{
         const acquire = Effect.suspend(() => {
           const standing = trees.get(path)
           if (standing?.open === true) return fail({ _tag: "TreeInUse", path })
-          if (!branchMoves && standing?.kept === true && standing.head === base) {
+          if (adopt && standing?.kept === true && standing.head === base) {
             standing.open = true
             return Effect.succeed({ path, branch: standing.branch, base, adopted: true })
           }
@@ -159,7 +160,7 @@ export const make = (options: Options): Effect.Effect<{
           return commitFiles(commits, head, checkout, "Snapshot of the working tree")
         }),
       open: ({ run, node, base, keep }) => checkOut(run, node, base, true, keep),
-      reopen: ({ run, node, commit, keep }) => checkOut(run, node, commit, false, keep),
+      reopen: ({ run, node, commit, keep, adopt }) => checkOut(run, node, commit, false, keep, adopt ?? true),
       read: (tree, file) =>
         Effect.gen(function*() {
           const { files } = yield* openTree(tree)

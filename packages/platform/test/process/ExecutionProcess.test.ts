@@ -1,9 +1,9 @@
 import { afterAll, describe, it } from "@effect/vitest"
 import { Execution, hasSucceeded, type JobHandle, type JobRequest } from "@espalier/platform/Execution"
 import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
-import { Effect, Option, Stream } from "effect"
+import { Effect, Fiber, Option, Stream } from "effect"
 import assert from "node:assert"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   existsSync,
@@ -13,6 +13,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
@@ -242,6 +243,21 @@ describe("cancel", () => {
       assert.strictEqual(yield* output(execution, job), "")
     }))
 
+  test("finds the job of a launch that was interrupted, at whatever moment", (execution) =>
+    Effect.gen(function*() {
+      for (const moment of ["nothing", "command.json"]) {
+        const request = script(`interrupted ${moment}`, "setTimeout(() => console.log('went on'), 60000)")
+        const launching = yield* Effect.forkChild(execution.launch(request), { startImmediately: true })
+        if (moment !== "nothing") yield* until(() => existsSync(join(directory, jobId(request.key), moment)))
+        yield* Fiber.interrupt(launching)
+        const job = Option.getOrThrow(yield* execution.find(request.key))
+        yield* execution.cancel(job.id)
+        assert.strictEqual((yield* execution.status(job.id))._tag, "Cancelled", moment)
+        const { pid, startTicks } = record(job, "start.json")
+        assert.deepStrictEqual(living([{ pid, startTicks }]), [])
+      }
+    }))
+
   test("reaches a job by its record alone, as from a machine that shares the disk", (execution) =>
     Effect.gen(function*() {
       const job = yield* execution.launch(script("cancelled from afar", "setTimeout(() => {}, 60000)"))
@@ -311,7 +327,23 @@ describe("the wrapper", () => {
         status._tag === "Exited" && status.exitCode === 9 && status.timedOut === undefined,
         JSON.stringify(status)
       )
-      assert.strictEqual(record(job, "exit.json").endedFor, "termination")
+      assert.strictEqual(status.terminated, true)
+    }))
+
+  test("does not pass off a job that was told to end as one that did its work", (execution) =>
+    Effect.gen(function*() {
+      const job = yield* execution.launch(
+        script(
+          "cut short",
+          `process.on("SIGTERM", () => { console.log("score=1"); process.exit(0) })
+           console.log("[]"); setTimeout(() => {}, 60000)`
+        )
+      )
+      yield* printedIds(execution, job)
+      process.kill(record(job, "claim").pid, "SIGTERM")
+      const status = yield* execution.await(job.id)
+      assert.ok(status._tag === "Exited" && status.exitCode === 0 && status.terminated === true, JSON.stringify(status))
+      assert.ok(!hasSucceeded(status))
     }))
 
   test("ends what a job leaves running, before the job counts as ended", (execution) =>
@@ -352,6 +384,25 @@ describe("the wrapper", () => {
       assert.ok(cpuSeconds > 0.1 && cpuSeconds < 30, JSON.stringify(usage))
       assert.ok(usage.peakMemoryBytes !== null && usage.peakMemoryBytes > 6e7, JSON.stringify(usage))
       assert.ok(usage.series.some((one) => one.processes === 2) && usage.series.length <= 256)
+    }))
+})
+
+describe("an output that is not a plain file", () => {
+  test("is not read and does not hold anything up: a pipe, a link to a device without end, a directory", (execution) =>
+    Effect.gen(function*() {
+      const kinds: ReadonlyArray<readonly [string, (path: string) => void]> = [
+        ["pipe", (path) => void execFileSync("mkfifo", [path])],
+        ["link", (path) => symlinkSync("/dev/zero", path)],
+        ["directory", (path) => void mkdirSync(path)]
+      ]
+      for (const [kind, put] of kinds) {
+        const job = yield* execution.launch(script(`metrics ${kind}`, "console.log('score=1')"))
+        assert.ok(hasSucceeded(yield* execution.await(job.id)))
+        put(join(job.directory, "metrics.jsonl"))
+        const metrics = yield* execution.logs(job.id, { stream: "metrics" }).pipe(Stream.decodeText(), Stream.mkString)
+        assert.strictEqual(metrics, "", kind)
+        assert.strictEqual(Option.getOrThrow(yield* execution.progress(job.id)).line, "score=1", kind)
+      }
     }))
 })
 

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as Path from "node:path"
+import type { Workspace } from "../../src/Workspace.ts"
 import type { GitSource } from "./support/gitSource.ts"
 import { errorOf, files, isAlive, onSource, open, workspaceAt } from "./support/onSource.ts"
 
@@ -117,6 +118,54 @@ describe("what a crash leaves behind", () => {
     ))
 })
 
+describe("a tree that a resumed run finds", () => {
+  const kept = (workspace: Workspace["Service"]) =>
+    Effect.scoped(Effect.gen(function*() {
+      const tree = yield* workspace.open({ run: "run", node: "node", base: "HEAD", keep: Effect.succeed(true) })
+      yield* workspace.write(tree, "parameters.json", "{}")
+      return { path: tree.path, commit: yield* workspace.commit(tree, { message: "first" }) }
+    }))
+
+  it.live("is taken over whole, and replaced when one of its files is gone", () =>
+    onSource((_, workspace) =>
+      Effect.gen(function*() {
+        const { commit, path } = yield* kept(workspace)
+        const reopen = (stays: boolean) =>
+          Effect.scoped(Effect.map(
+            workspace.reopen({ run: "run", node: "node", commit, keep: Effect.succeed(stays) }),
+            (tree) => ({ adopted: tree.adopted, main: fs.existsSync(Path.join(tree.path, "src", "main.ts")) })
+          ))
+        assert.deepStrictEqual(yield* reopen(true), { adopted: true, main: true })
+        fs.rmSync(Path.join(path, "src"), { recursive: true })
+        assert.deepStrictEqual(yield* reopen(false), { adopted: false, main: true })
+      })
+    ))
+
+  it.live("is not one whose removal was cut short: that has another name, and is swept", () =>
+    onSource((source, workspace) =>
+      Effect.gen(function*() {
+        const { path } = yield* kept(workspace)
+        const run = Path.dirname(path)
+        const renamed = yield* Effect.forkChild(
+          Effect.callback<string>((resume) => {
+            const watcher = fs.watch(run, (_, name) => {
+              if (name !== null && name !== "node") resume(Effect.succeed(name))
+            })
+            return Effect.sync(() => watcher.close())
+          }),
+          { startImmediately: true }
+        )
+        assert.deepStrictEqual(yield* workspace.sweep("run"), [path])
+        const aside = yield* Fiber.join(renamed)
+        assert.match(aside, /^\.removed-[0-9a-f]{12}$/)
+        fs.mkdirSync(Path.join(run, aside, "src"), { recursive: true })
+        assert.deepStrictEqual(yield* workspace.sweep("run"), [Path.join(run, aside)])
+        assert.deepStrictEqual(fs.readdirSync(source.trees), [])
+        assert.strictEqual(source.git("worktree", "list").trim().split("\n").length, 1)
+      })
+    ))
+})
+
 describe("other git processes", () => {
   /** A git that does what a shell script says before it becomes the real one. */
   const gitThat = (source: GitSource, script: string): string => {
@@ -180,6 +229,25 @@ describe("other git processes", () => {
           assert.strictEqual(source.git("rev-parse", `espalier/run-${index + 1}/node`).trim(), commit)
         }
         source.git("fsck", "--strict", "--no-dangling")
+      })
+    ))
+
+  it.live("that do not end are ended, with whatever holds their output, and the error says so", () =>
+    onSource(
+      (source, workspace) =>
+        Effect.gen(function*() {
+          const error = yield* errorOf(Effect.scoped(open(workspace)))
+          assert.strictEqual(error.reason._tag, "GitFailed")
+          assert.match(error.message, /reset --hard .* failed: it did not end within 2s and was ended/)
+          const pid = Number(fs.readFileSync(Path.join(source.home, "holder"), "utf8"))
+          assert.isFalse(isAlive(pid))
+          assert.isFalse(fs.existsSync(Path.join(source.trees, "run", "node")))
+        }),
+      files,
+      (source) => ({
+        timeLimit: "2 seconds",
+        // As a filter does that git started and does not wait for: git is over, and its output still open.
+        git: gitThat(source, `case "$*" in *"reset --hard"*) sleep 1000 & echo "$!" > "$home/holder"; exit 0;; esac`)
       })
     ))
 

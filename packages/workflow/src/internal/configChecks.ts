@@ -9,7 +9,7 @@ import { environment, unknownPlaceholders } from "./configCommands.ts"
 import { keyOf } from "./configKeys.ts"
 import { parameters } from "./configParameters.ts"
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
-import { EditTable, LimitsTable, MetricTable, SeedTable, Source } from "./configSchema.ts"
+import { EditTable, LimitsTable, MetricTable, ObjectiveTable, SeedTable, Source } from "./configSchema.ts"
 
 interface Element<A> {
   readonly index: number
@@ -199,18 +199,42 @@ const seeds = (root: unknown): ReadonlyArray<Mistake> => {
       value: value.name,
       message: "is reserved: the program without any change is always measured",
       hint: "Remove this seed, or choose another name."
+    })),
+    ...found.filter(({ value }) => /^e\d+$/.test(value.name)).map(({ index, value }): Mistake => ({
+      path: ["seeds", index, "name"],
+      value: value.name,
+      message: "is the form of an experiment's id",
+      hint: "Choose another name, one that is not \"e\" and digits."
     }))
   ]
 }
 
+/**
+ * The smallest limit from `jobs` on with which an experiment is proposed: besides the seeds and one experiment it holds
+ * what `Planning.decide` keeps back, the pairs of the final comparison and of one crowning, or of two where many jobs
+ * are allowed. So a larger limit may not do where a smaller one does.
+ */
+const jobsNeeded = (jobs: number, o: { readonly seeds: number; readonly repeats: number; readonly pairs: number }) => {
+  const pairJobs = 2 * o.pairs
+  const measured = (o.seeds + 2) * o.repeats
+  const small = Math.max(jobs, measured + 2 * pairJobs)
+  return small < 8 * pairJobs ? small : Math.max(jobs, measured + 3 * pairJobs)
+}
+
 const limits = (root: unknown): ReadonlyArray<Mistake> => {
-  const written = valueAt(root, ["limits"])
-  const found = Option.getOrUndefined(Schema.decodeUnknownOption(LimitsTable)(written ?? {}))
-  if (found === undefined || found.jobs >= found.repeats) return []
-  return [{
+  const found = Option.getOrUndefined(Schema.decodeUnknownOption(LimitsTable)(valueAt(root, ["limits"]) ?? {}))
+  const compared = Option.getOrUndefined(Schema.decodeUnknownOption(ObjectiveTable)(valueAt(root, ["objective"])))
+  if (found === undefined || compared === undefined) return []
+  const declared = valueAt(root, ["seeds"])
+  const { jobs, repeats } = found
+  const seeds = Array.isArray(declared) ? declared.length : 0
+  const needed = jobsNeeded(jobs, { seeds, repeats, pairs: compared.pairs })
+  return needed <= jobs ? [] : [{
     path: ["limits", "jobs"],
-    value: found.jobs,
-    message: `does not suffice for the baseline, which takes limits.repeats = ${found.repeats}`
+    value: jobs,
+    message: `does not suffice for a single experiment: ${(seeds + 1) * repeats} are for the baseline and the seeds, ` +
+      `${repeats} for an experiment, ${needed - (seeds + 2) * repeats} are kept for the confirmations`,
+    hint: `Allow at least ${needed}, or lower objective.pairs or limits.repeats.`
   }]
 }
 

@@ -74,7 +74,7 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "objective.metric",
     "the name of a declared metric; if no [[metrics]] are declared at all, the key of a key=value line",
     "required",
-    "The metric that is optimised"
+    "The metric that is optimised; positive, for ratios are compared"
   ],
   ["objective.direction", "\"maximize\" or \"minimize\"", "required", "Whether more or less of it is better"],
   [
@@ -175,7 +175,7 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
   ["seeds", "tables, [[seeds]]", "none", "What is measured first besides the baseline, which is always"],
   [
     "seeds[].name",
-    `1 to 60 characters: ${namePhrase}; not "baseline". "headspace" is shown as the ceiling`,
+    `1 to 60 characters: ${namePhrase}; not "baseline", nor "e" and digits. "headspace" is shown as the ceiling`,
     "required",
     "What the seed is called"
   ],

@@ -106,20 +106,22 @@ export const LimitsTable = Schema.Struct({
   repeats: wholeNumber(1, 1000).pipe(or(1))
 })
 
+export const ObjectiveTable = Schema.Struct({
+  metric: Schema.NonEmptyString,
+  direction: Direction,
+  unit: Schema.optionalKey(Schema.String),
+  smallestGain: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10 })).pipe(or(0.02)),
+  level: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.5, exclusiveMinimum: true })).pipe(or(0.05)),
+  pairs: wholeNumber(2, 1000).pipe(or(4))
+})
+
 /** A parsed `espalier.toml`; decoding it applies the defaults. */
 export const ConfigFile = Schema.Struct({
   name: PlainName,
   source: Source,
   job: Schema.Struct({ ...Command, workingDirectory: InsidePath.pipe(or(".")) }),
   build: Schema.optionalKey(Schema.Struct(Command)),
-  objective: Schema.Struct({
-    metric: Schema.NonEmptyString,
-    direction: Direction,
-    unit: Schema.optionalKey(Schema.String),
-    smallestGain: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 10 })).pipe(or(0.02)),
-    level: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.5, exclusiveMinimum: true })).pipe(or(0.05)),
-    pairs: wholeNumber(2, 1000).pipe(or(4))
-  }),
+  objective: ObjectiveTable,
   metrics: Schema.optionalKey(Schema.Array(MetricTable)),
   parameters: Schema.Record(Schema.String, ParameterTable).pipe(or({})),
   edits: Schema.Array(EditTable).pipe(or([])),

@@ -51,10 +51,13 @@ export const recordDefects = (phase: Failure.FailurePhase) =>
   })
 
 /**
- * Whether the trees of this work must stay when its handler ends: its job goes on when the run is suspended, or the journal fails,
- * and needs the directory that it runs in.
+ * Whether the trees of this work must stay when its handler ends, because a job may run in one: it goes on when the run is
+ * suspended or the journal fails, and when the work is cancelled it is `onCancel` that ends it, and then the tree.
  */
 export const keepWhileRunning: Effect.Effect<Effect.Effect<boolean>, never, CurrentWork.CurrentWork> = Effect.map(
   CurrentWork.CurrentWork,
-  (work) => Effect.map(work.stopReason, (reason) => reason === "suspend" || reason === "journal")
+  ({ port, stopReason }) =>
+    Effect.map(stopReason, (reason) =>
+      reason === "suspend" || reason === "journal" ||
+      (reason === "cancel" && Array.from(port.used).some((step) => step.startsWith("launch "))))
 )

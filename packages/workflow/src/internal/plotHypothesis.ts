@@ -6,7 +6,8 @@ import type { ExperimentTree, TreeNode } from "../ExperimentTree.ts"
 import { scale, ticks } from "./plotAxis.ts"
 import { at, circle, color, cross, diamond, document, legend, line, path, rect, square, star, text } from "./plotSvg.ts"
 import { fit, printable, width } from "./plotText.ts"
-import { layout, type Placed } from "./plotTree.ts"
+import { elide, type Elided, isElided, type Row } from "./plotElision.ts"
+import { layout, type Placed as PlacedItem } from "./plotTree.ts"
 import { facts, gain, valueOf } from "./reportFacts.ts"
 import { number, quantity, ratio } from "./reportFormat.ts"
 import { headline, shortChange } from "./reportText.ts"
@@ -17,6 +18,12 @@ const WIDTH = 1400
 const PANEL = 300
 const SHORTEST_LABEL = 380
 const FACE = { size: 12 }
+/** With this many rows, the lowest that can still be read, it is below 12000 pixels high: the renderer has a limit. */
+const MOST_ROWS = 540
+/** What the indentation of all generations may take, for the same reason. */
+const MOST_INDENTATION = 4000
+
+type Placed = PlacedItem<Row>
 
 /**
  * From worse than the baseline to better: orange to blue through white, which every common colour vision tells
@@ -46,6 +53,9 @@ const cancelledMark = (x: number, y: number): string =>
 const openMark = (x: number, y: number): string =>
   circle(x, y, 7, { fill: color.paper, stroke: color.muted, width: 1.5, dash: "2.5 2.5" })
 
+const elidedMark = (x: number, y: number): string =>
+  [-5, 0, 5].map((dx) => circle(x + dx, y, 1.6, { fill: color.muted })).join("")
+
 const valuelessMark = (x: number, y: number): string =>
   circle(x, y, 7, { fill: color.paper, stroke: color.muted, width: 1.5 })
 
@@ -53,15 +63,24 @@ const valuelessMark = (x: number, y: number): string =>
 export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
   const known = facts(tree)
   const { baseline, best, headspace } = known
-  const forest = layout(known.nodes)
   const onBestPath = new Set(known.bestPath.map((node) => node.id))
 
-  // The best's factor is the one that was measured side by side, as in the headline.
+  // The best's factor is the one of the final comparison, as in the headline, once there is one.
   const factor = (node: TreeNode): number | null =>
     node.id === best?.id && known.speedUp !== null
       ? known.speedUp.ratio
       : gain(tree.objective, valueOf(node), valueOf(baseline))
   const factors = known.nodes.filter((node) => node.id !== headspace?.id).map(factor).filter((each) => each !== null)
+  const forest = layout<Row>(elide(known.nodes, {
+    most: MOST_ROWS,
+    first: [
+      ...(best === null ? [] : [best]),
+      ...known.nodes.filter((node) => node.seed !== null),
+      ...known.bestPath.toReversed(),
+      ...known.crownings.map(({ node }) => node).toReversed()
+    ],
+    weight: (node) => factor(node) ?? 0
+  }))
   // Colours spread over what was reached, not over a fixed range: the gains of one search are 3 %, of another 3×.
   const spread = Math.min(
     Math.log(4),
@@ -73,7 +92,13 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
   const panelWidth = showsPanel ? PANEL + 40 : 0
   const step = forest.depth === 0
     ? 0
-    : Math.min(56, Math.max(22, (WIDTH - 2 * MARGIN - panelWidth - SHORTEST_LABEL) / forest.depth))
+    : Math.min(
+      56,
+      Math.max(
+        Math.min(22, MOST_INDENTATION / forest.depth),
+        (WIDTH - 2 * MARGIN - panelWidth - SHORTEST_LABEL) / forest.depth
+      )
+    )
   const left = MARGIN + 10
   const totalWidth = Math.max(WIDTH, Math.ceil(left + step * forest.depth + SHORTEST_LABEL + panelWidth + MARGIN))
   const labelsEnd = totalWidth - MARGIN - panelWidth
@@ -104,7 +129,8 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
       { stroke, width: thickness }
     )
   }
-  const isOnPath = ({ node }: Placed) => onBestPath.has(node.id)
+  const isOnPath = ({ node }: Placed) =>
+    isElided(node) ? node.elided.some(({ id }) => onBestPath.has(id)) : onBestPath.has(node.shown.id)
   for (const placed of forest.placed) if (!isOnPath(placed)) body += edge(placed, "#b8c1cc", 1.3)
   for (const placed of forest.placed) if (isOnPath(placed)) body += edge(placed, color.blue, 3)
 
@@ -133,13 +159,27 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
     if (node.status !== "completed") return node.status
     if (value === null) return "no value"
     const times = factor(node)
-    return node.seed !== null || times === null
-      ? quantity(value, tree.objective.unit) + (times === null || node.id === baseline?.id ? "" : ` · ${ratio(times)}`)
-      : ratio(times)
+    if (node.seed === null && times !== null) {
+      return node.id === best?.id && known.speedUp === null ? `${ratio(times)} (selected)` : ratio(times)
+    }
+    return quantity(value, tree.objective.unit) +
+      (times === null || node.id === baseline?.id ? "" : ` · ${ratio(times)}`)
+  }
+  const gathered = ({ elided }: Elided): string => {
+    const failed = elided.filter(({ status }) => status === "failed").length
+    const most = elided.reduce((highest, node) => Math.max(highest, factor(node) ?? 0), 0)
+    return `… ${number(elided.length)} more${most > 0 ? `, best ${ratio(most)}` : ""}${
+      failed > 0 ? `, ${number(failed)} failed` : ""
+    }`
   }
   for (const placed of forest.placed) {
-    const { node } = placed
     const [px, py] = [x(placed), y(placed)]
+    if (isElided(placed.node)) {
+      body += elidedMark(px, py) +
+        text(px + 16, py + 4, fit(gathered(placed.node), FACE, labelsEnd - px - 16), { ...FACE, fill: color.muted })
+      continue
+    }
+    const node = placed.node.shown
     const bold = isOnPath(placed) || node.seed !== null
     const face = { ...FACE, bold }
     const begins = px + 16
@@ -184,7 +224,9 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
       body += line(px(ceiling), TOP, px(ceiling), bottom, color.green, { width: 1.5, dash: "7 5" })
     }
     for (const placed of forest.placed) {
-      const times = factor(placed.node)
+      if (isElided(placed.node)) continue
+      const node = placed.node.shown
+      const times = factor(node)
       if (times === null) continue
       const py = y(placed)
       const clamped = Math.min(to, Math.max(from, times))
@@ -192,7 +234,7 @@ export const hypothesisTree = (tree: ExperimentTree, name: string): string => {
         width: isOnPath(placed) ? 3 : 1.6
       })
       body += clamped === times
-        ? mark(placed.node, px(times), py)
+        ? mark(node, px(times), py)
         : path(
           `M${at(px(clamped) - 6)} ${at(py - 6)}L${at(px(clamped))} ${at(py)}L${at(px(clamped) - 6)} ${at(py + 6)}`,
           {

@@ -119,8 +119,8 @@ export const progress = (tree: ExperimentTree, name: string): string => {
   // The best's factor is the one that was measured side by side, as in the headline.
   const factor = (node: TreeNode): string => {
     if (node.id === baseline?.id) return ""
-    const times = node.id === best?.id && known.speedUp !== null
-      ? known.speedUp.ratio
+    const times = node.id === best?.id
+      ? known.speedUp?.ratio ?? null
       : gain(tree.objective, valueOf(node), valueOf(baseline))
     return times === null ? "" : ` · ${ratio(times)}`
   }

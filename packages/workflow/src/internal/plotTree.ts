@@ -8,41 +8,46 @@
  * What is kept of their aesthetics: a generation on a line, children in their order, no edges crossed, and a subtree
  * drawn the same wherever it hangs.
  */
-import type { TreeNode } from "../ExperimentTree.ts"
 
-export interface Placed {
-  readonly node: TreeNode
-  readonly parent: Placed | null
+/** What the layout asks of a node. */
+export interface Item {
+  readonly id: string
+  readonly parent: string | null
+}
+
+export interface Placed<A extends Item> {
+  readonly node: A
+  readonly parent: Placed<A> | null
   /** generations from the root */
   readonly depth: number
   /** from 0 at the top */
   readonly row: number
 }
 
-export interface Forest {
+export interface Forest<A extends Item> {
   /** by row */
-  readonly placed: ReadonlyArray<Placed>
+  readonly placed: ReadonlyArray<Placed<A>>
   readonly depth: number
 }
 
 /** Lays nodes out, given in order of creation. A node whose parent was not created before it counts as a root. */
-export const layout = (nodes: ReadonlyArray<TreeNode>): Forest => {
-  const children = new Map<string, Array<TreeNode>>()
-  const roots: Array<TreeNode> = []
+export const layout = <A extends Item>(nodes: ReadonlyArray<A>): Forest<A> => {
+  const children = new Map<string, Array<A>>()
+  const roots: Array<A> = []
   for (const node of nodes) {
     const siblings = node.parent === null ? undefined : children.get(node.parent)
     if (siblings === undefined) roots.push(node)
     else siblings.push(node)
     children.set(node.id, [])
   }
-  const placed: Array<Placed> = []
-  const stack: Array<{ readonly node: TreeNode; readonly parent: Placed | null }> = roots.toReversed().map((node) => ({
+  const placed: Array<Placed<A>> = []
+  const stack: Array<{ readonly node: A; readonly parent: Placed<A> | null }> = roots.toReversed().map((node) => ({
     node,
     parent: null
   }))
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const { node, parent } = next
-    const here: Placed = { node, parent, depth: parent === null ? 0 : parent.depth + 1, row: placed.length }
+    const here: Placed<A> = { node, parent, depth: parent === null ? 0 : parent.depth + 1, row: placed.length }
     placed.push(here)
     stack.push(...(children.get(node.id) ?? []).toReversed().map((child) => ({ node: child, parent: here })))
   }

@@ -20,18 +20,19 @@ export interface Crowning {
   readonly confirmation: Confirmation | null
 }
 
-/** How much better the best is than the baseline; above one is better whatever the direction of the objective. */
+/**
+ * How much better the best is than the baseline, by pairs that no choice has seen; above one is better whatever the
+ * direction of the objective.
+ */
 export interface SpeedUp {
   readonly ratio: number
-  /** bounds of the confidence interval; null when the two were never measured side by side */
-  readonly interval: {
-    readonly low: number
-    readonly high: number
-    readonly pairs: number
-    readonly pValue: number
-    /** of the test; the interval's own is 1 - level */
-    readonly level: number
-  } | null
+  /** bounds of the confidence interval */
+  readonly low: number
+  readonly high: number
+  readonly pairs: number
+  readonly pValue: number
+  /** of the test; the interval's own is 1 - level */
+  readonly level: number
 }
 
 export interface Facts {
@@ -46,7 +47,10 @@ export interface Facts {
   readonly bestPath: ReadonlyArray<TreeNode>
   /** oldest first */
   readonly crownings: ReadonlyArray<Crowning>
+  /** null until the best was measured beside the baseline for the record, and if that was undecided */
   readonly speedUp: SpeedUp | null
+  /** the last of the best's comparisons with the baseline that were made for the record, undecided or not */
+  readonly final: Confirmation | null
   readonly counts: Readonly<Record<TreeNode["status"], number>>
   /** epoch milliseconds; null while nothing was created or finished */
   readonly startedAt: number | null
@@ -107,25 +111,24 @@ const crowningsOf = (nodes: ReadonlyArray<TreeNode>, best: TreeNode | null): Rea
   return [...rest, ...chain].map((node) => ({ node, confirmation: crowningOf(node) }))
 }
 
-const speedUpOf = (
-  tree: ExperimentTree,
-  baseline: TreeNode | null,
-  best: TreeNode | null
-): SpeedUp | null => {
-  if (!baseline || !best) return null
-  if (best.id === baseline.id) return { ratio: 1, interval: null }
-  const beside = best.confirmations.filter((each) => each.champion === baseline.id)
-  const confirmation = beside.findLast((each) => each.purpose === "final") ?? beside.at(-1)
-  const measured = confirmation && oriented(tree.objective, confirmation)
-  if (confirmation && measured?.interval) {
-    const { level, pValue, pairs } = confirmation
-    return {
-      ratio: measured.ratio,
-      interval: { ...measured.interval, pairs: pairs.length, pValue, level: level ?? tree.objective.level }
-    }
+const finalOf = (baseline: TreeNode | null, best: TreeNode | null): Confirmation | null =>
+  best?.confirmations.findLast((each) => each.purpose === "final" && each.champion === baseline?.id) ?? null
+
+/**
+ * Only the final comparison counts. Neither the crowning's ratio nor that of the medians takes its place: the best was
+ * chosen for both being high, so both are too good on average.
+ */
+const speedUpOf = (tree: ExperimentTree, final: Confirmation | null): SpeedUp | null => {
+  const measured = final === null ? null : oriented(tree.objective, final)
+  if (final === null || measured === null || measured.interval === null) return null
+  const { level, pValue, pairs } = final
+  return {
+    ratio: measured.ratio,
+    ...measured.interval,
+    pairs: pairs.length,
+    pValue,
+    level: level ?? tree.objective.level
   }
-  const ratio = gain(tree.objective, valueOf(best), valueOf(baseline))
-  return ratio === null ? null : { ratio, interval: null }
 }
 
 /** Everything the views need, from the tree alone. */
@@ -133,6 +136,7 @@ export const facts = (tree: ExperimentTree): Facts => {
   const nodes = [...tree.nodes.values()]
   const baseline = baselineOf(tree) ?? null
   const best = bestOf(tree) ?? null
+  const final = finalOf(baseline, best)
   const settled = nodes
     .filter((node) => isSettled(node.status))
     .sort((a, b) => (a.finishedAt ?? Infinity) - (b.finishedAt ?? Infinity) || a.order - b.order)
@@ -146,7 +150,8 @@ export const facts = (tree: ExperimentTree): Facts => {
     best,
     bestPath: best === null ? [] : lineage(tree, best.id),
     crownings: crowningsOf(nodes, best),
-    speedUp: speedUpOf(tree, baseline, best),
+    speedUp: speedUpOf(tree, final),
+    final,
     counts: countsOf(tree),
     startedAt: begins.length === 0 ? null : begins.reduce((a, b) => Math.min(a, b)),
     endedAt: ends.length === 0 ? null : ends.reduce((a, b) => Math.max(a, b))

@@ -7,7 +7,7 @@ import { summarize } from "../Measurement.ts"
 import { type Facts, facts, gain, oriented, valueOf } from "./reportFacts.ts"
 import { count, duration, instant, number, percent, quantity, ratio, ratioInterval } from "./reportFormat.ts"
 import { blocks, code, inline, shortened, table } from "./reportMarkdown.ts"
-import { sentence, shortChange } from "./reportText.ts"
+import { sentence, shortChange, withoutSpeedUp } from "./reportText.ts"
 
 /** How a node is called in a text: "#12 +buffer-pool (e012)". */
 export const called = (tree: ExperimentTree, node: TreeNode): string =>
@@ -28,19 +28,20 @@ export const measured = (tree: ExperimentTree, node: TreeNode | null): string =>
 /** A p-value; below what four digits show, the bound. */
 export const probability = (pValue: number): string => pValue < 0.0001 ? "p < 0.0001" : `p = ${number(pValue, 2)}`
 
-/** "2.31× (95 % CI 2.22× to 2.41×, p = 0.001, 6 pairs)". */
-export const speedUpText = ({ speedUp }: Facts): string => {
-  if (speedUp === null) return "not known"
-  const { interval } = speedUp
-  return interval === null
-    ? `${ratio(speedUp.ratio)} (medians; not measured side by side)`
-    : `${ratio(speedUp.ratio)} (${percent(1 - interval.level)} CI ${
-      ratioInterval(speedUp.ratio, interval.low, interval.high)
-    }, ${probability(interval.pValue)}, ${count(interval.pairs, "pair")})`
+/** "2.31× (95 % CI 2.22× to 2.41×, p = 0.001, 6 pairs), 40 % of the way to the headspace", or why that is not known. */
+export const speedUpText = (tree: ExperimentTree, known: Facts): string => {
+  const { speedUp } = known
+  if (speedUp === null) return withoutSpeedUp(tree, known)
+  const share = headspaceShare(known)
+  return `${ratio(speedUp.ratio)} (${percent(1 - speedUp.level)} CI ${
+    ratioInterval(speedUp.ratio, speedUp.low, speedUp.high)
+  }, ${probability(speedUp.pValue)}, ${count(speedUp.pairs, "pair")})${
+    share === null ? "" : `, ${percent(share, 2)} of the way to the headspace`
+  }`
 }
 
 /** What share of the way from the baseline to the headspace the best has gone; null when that says nothing. */
-export const headspaceShare = (known: Facts): number | null => {
+const headspaceShare = (known: Facts): number | null => {
   const [from, to, now] = [valueOf(known.baseline), valueOf(known.headspace), valueOf(known.best)]
   if (from === null || to === null || now === null || from === to) return null
   const share = (now - from) / (to - from)
@@ -76,7 +77,6 @@ export const effort = (tree: ExperimentTree, known: Facts, elapsedMillis: number
 /** The findings, as the first thing that a reader sees. */
 export const results = (tree: ExperimentTree, known: Facts, elapsedMillis: number | undefined): string => {
   const { baseline, best, headspace } = known
-  const share = headspaceShare(known)
   const times = gain(tree.objective, valueOf(headspace), valueOf(baseline))
   return table(["", ""], [
     ["**Baseline**", measured(tree, baseline)],
@@ -93,10 +93,7 @@ export const results = (tree: ExperimentTree, known: Facts, elapsedMillis: numbe
     ],
     ...(best === null || best.id === baseline?.id
       ? []
-      : [[
-        "**Speed-up**",
-        speedUpText(known) + (share === null ? "" : `, ${percent(share, 2)} of the way to the headspace`)
-      ]]),
+      : [["**Speed-up**", inline(speedUpText(tree, known))]]),
     ["**Experiments**", `${number(known.nodes.length)}: ${outcomes(known)}`],
     [
       "**Jobs and time**",
@@ -185,8 +182,7 @@ const failures = (known: Facts): string => {
 /** See `Report.summaryMarkdown`. */
 export const summaryMarkdown = (tree: ExperimentTree, name: string, elapsedMillis: number | undefined): string => {
   const known = facts(tree)
-  const { interval } = known.speedUp ?? { interval: null }
-  const doubtful = interval !== null && interval.low <= 1
+  const doubtful = known.speedUp !== null && known.speedUp.low <= 1
   return blocks([
     `# ${inline(name)}: summary`,
     `Objective: ${tree.objective.direction} ${inline(tree.objective.metric)}${

@@ -3,7 +3,7 @@
  */
 import type { ExperimentTree, TreeNode } from "../ExperimentTree.ts"
 import { printable } from "./plotText.ts"
-import { type Facts, valueOf } from "./reportFacts.ts"
+import { type Facts, oriented, valueOf } from "./reportFacts.ts"
 import { changes, count, number, percent, quantity, ratio, ratioInterval } from "./reportFormat.ts"
 
 /** "+fast-decode, prefetch=8", against the parent; a node that changes nothing goes by its name. */
@@ -20,22 +20,33 @@ export const titleOf = (tree: ExperimentTree, node: TreeNode): string =>
 /** A text as a sentence, so that another can follow. */
 export const sentence = (text: string): string => /[.!?:…]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`
 
+/** Why there is no speed-up to tell, and what made the best the best instead. */
+export const withoutSpeedUp = (tree: ExperimentTree, known: Facts): string => {
+  const confirmation = known.crownings.find(({ node }) => node.id === known.best?.id)?.confirmation ?? null
+  const turned = confirmation === null ? null : oriented(tree.objective, confirmation)
+  const crowned = confirmation === null || turned === null
+    ? ""
+    : ` (crowned at ${ratio(turned.ratio)} against ${confirmation.champion} by selected pairs)`
+  if (known.final === null) return `not yet measured beside the baseline with fresh pairs${crowned}`
+  const why = known.final.undecided === undefined ? "" : `: ${known.final.undecided}`
+  return `undecided by fresh pairs beside the baseline${why}${crowned}`
+}
+
 /** The line under a picture's title: what was found, in one sentence. */
 export const headline = (tree: ExperimentTree, known: Facts): string => {
   const { baseline, best, speedUp } = known
   const value = valueOf(best)
-  const tested = speedUp?.interval
   const outcome = best === null || value === null
     ? "No experiment has a result yet"
     : best.id === baseline?.id
     ? `Nothing is confirmed to beat the baseline of ${quantity(value, tree.objective.unit)}`
-    : `Best ${quantity(value, tree.objective.unit)}` + (speedUp === null
-      ? ""
-      : tested
-      ? `: ${ratio(speedUp.ratio)} the baseline (${percent(1 - tested.level)} CI ${
-        ratioInterval(speedUp.ratio, tested.low, tested.high)
-      }, ${count(tested.pairs, "pair")})`
-      : `: ${ratio(speedUp.ratio)} the baseline (not yet measured beside it)`)
+    : `Best ${quantity(value, tree.objective.unit)}: ${
+      speedUp === null
+        ? withoutSpeedUp(tree, known)
+        : `${ratio(speedUp.ratio)} the baseline (${percent(1 - speedUp.level)} CI ${
+          ratioInterval(speedUp.ratio, speedUp.low, speedUp.high)
+        }, ${count(speedUp.pairs, "pair")})`
+    }`
   const { cancelled, completed, failed } = known.counts
   const open = known.nodes.length - cancelled - completed - failed
   return [

@@ -41,5 +41,13 @@ export const analyze = (spec: ExperimentSpec, evidence: ReadonlyArray<EvidenceRe
         (spec.seed === "baseline" ? "" : against("the baseline", Tree.baseline(tree)?.value)) +
         (best === undefined || best.seed === "baseline" ? "" : against(`the best so far (${best.name})`, best.value))
       return { value, text }
-    })
+    }).pipe(
+      // What was measured stands, whatever becomes of its reading.
+      Effect.catchDefect((defect) =>
+        Effect.succeed({
+          value: null,
+          text: `The analysis failed: ${defect instanceof Error ? defect.message : String(defect)}. The measurements stand.`
+        })
+      )
+    )
   )

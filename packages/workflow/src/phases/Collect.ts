@@ -13,7 +13,7 @@ import { failWith } from "../internal/handling.ts"
  */
 export const kindOf = (status: TerminalStatus, hasPrinted: boolean): FailureKind => {
   if (status._tag === "Lost") return "job_lost"
-  if (status._tag === "Cancelled") return "interrupted"
+  if (status._tag === "Cancelled" || status.terminated === true) return "interrupted"
   if (status.startError !== undefined) return "launch_failed"
   if (status.timedOut === true || status.outOfMemory === true || status.signal !== null) return "job_failed"
   return hasPrinted ? "job_runtime_failed" : "job_startup_failed"

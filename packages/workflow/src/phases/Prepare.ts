@@ -1,7 +1,7 @@
 /**
  * Prepare: the experiment's source, made in a tree of its own and committed, so that a commit identifies it completely.
  */
-import { Step } from "@espalier/engine"
+import { CurrentWork, Step } from "@espalier/engine"
 import type { Tree, WorkspaceError } from "@espalier/platform/Workspace"
 import { EditRejected, Workspace } from "@espalier/platform/Workspace"
 import { Effect } from "effect"
@@ -63,16 +63,27 @@ export const prepare = Effect.fnUntraced(function*(spec: ExperimentSpec, base: s
   )
 
   const prepared = yield* Step.run("prepare", Prepared, make)
-  const tree: Tree = fresh ?? (yield* reopen(spec.id, prepared.commit))
+  // A build that was interrupted leaves half of its files behind: as long as none is on record, the tree is made anew.
+  const { port } = yield* CurrentWork.CurrentWork
+  const tree: Tree = fresh ?? (yield* reopen(spec.id, prepared.commit, port.steps.has("build")))
   return { prepared, tree }
 })
 
-/** A tree at a recorded commit, for a job of this or another node. */
-export const reopen = Effect.fnUntraced(function*(node: string, commit: string) {
+/** A tree at a recorded commit, for a job of this or another node; the one that stands there already, if it `isBuilt`. */
+export const reopen = Effect.fnUntraced(function*(node: string, commit: string, isBuilt: boolean) {
   const study = yield* Study
   const workspace = yield* Workspace
   const keep = yield* keepWhileRunning
-  return yield* workspace.reopen({ run: study.run, node, commit, keep }).pipe(
+  return yield* workspace.reopen({ run: study.run, node, commit, keep, adopt: isBuilt }).pipe(
     Effect.catchTag("WorkspaceError", sourceFailed)
+  )
+})
+
+/** Removes the tree of a cancelled work, when nothing runs in it any more. That it stays is no reason to try for ever. */
+export const discard = Effect.fnUntraced(function*(node: string, commit: string) {
+  const { run } = yield* Study
+  const workspace = yield* Workspace
+  yield* Effect.scoped(workspace.reopen({ run, node, commit })).pipe(
+    Effect.catch((error) => Effect.logWarning(`The tree of ${node} stays until the next sweep: ${error.message}`))
   )
 })
