@@ -69,7 +69,7 @@ describe("A configuration", () => {
   })
 
   it("allows jobs enough for the planner to propose an experiment, and no number that is named too small", () => {
-    const cases = [[2, 0, 1], [4, 2, 1], [4, 2, 5], [3, 8, 4], [2, 3, 6], [10, 1, 20]] as const
+    const cases = [[2, 0, 1], [4, 2, 1], [4, 2, 5], [3, 8, 4], [2, 3, 6]] as const
     for (const [pairs, seeds, repeats] of cases) {
       const limited = (jobs: number) =>
         `${smallest.replace("[parameters", `pairs = ${pairs}\n[parameters`)}${

@@ -130,7 +130,9 @@ export const addWorktree = (
 
 /**
  * The worktree that stands at `path` already, if it is whole and at this commit: its index is written last, when
- * every file is there, and none of the files is gone since. Nothing in it is touched.
+ * every file is there, and a removal gives it another name first. The files themselves are not compared: a job that
+ * outlived the engine may work on them at this moment, and must not lose its tree for what it deleted of it. Nothing
+ * in it is touched.
  */
 export const adoptWorktree = (
   git: Git,
@@ -145,10 +147,6 @@ export const adoptWorktree = (
     if (head.exitCode !== 0 || head.stdout.trim() !== commit) return undefined
     const index = yield* git.attempt(place, ["diff-index", "--cached", "--quiet", commit, "--"])
     if (index.exitCode !== 0) return undefined
-    // A file that a job changed is the job's business; one that is gone (a clean-up by hand that stopped half-way)
-    // would make the next job fail for no fault of its own.
-    const deleted = yield* git.attempt(place, ["diff-files", "--diff-filter=D", "--quiet", "--"])
-    if (deleted.exitCode !== 0) return undefined
     const branch = yield* git.attempt(place, ["symbolic-ref", "--quiet", "--short", "HEAD"])
     return {
       root: path,

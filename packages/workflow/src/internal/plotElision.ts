@@ -55,7 +55,7 @@ export const elide = (
       missing.push(at)
       if (missing.length > left) break
     }
-    if (missing.length <= left) for (const each of missing) kept.add(each)
+    if (missing.length <= left) { for (const each of missing) kept.add(each) }
     else if (isFirst && left > 0) kept.add(node)
   }
   for (const node of o.first) keep(node, true)
@@ -91,5 +91,9 @@ export const elide = (
   // By generation, so that parents come first; of one generation those that are not drawn come last.
   return [...rows.values()]
     .sort((a, b) => a.depth - b.depth || Number(isElided(a.row)) - Number(isElided(b.row)))
-    .map(({ row }) => row)
+    .map(({ row }) => {
+      const [only, ...more] = isElided(row) ? row.elided : []
+      // A row that tells of one node takes as much room as the node.
+      return only === undefined || more.length > 0 ? row : { id: row.id, parent: row.parent, shown: only }
+    })
 }
