@@ -216,7 +216,9 @@ describe("a run", () => {
       const { jobs } = yield* laboratory
       const engine = yield* jobs(() =>
         Effect.flatMap(CurrentWork.CurrentWork, ({ attempt }) =>
-          attempt === 1 ? Effect.fail(new Boom({ why: "at once" })) : Effect.as(Effect.sleep("3570 seconds"), "in time"))
+          attempt === 1
+            ? Effect.fail(new Boom({ why: "at once" }))
+            : Effect.as(Effect.sleep("3570 seconds"), "in time"))
       )
       const run = yield* engine.open("r", { concurrency: 1 })
       const job = yield* run.submit(Task, { name: "x" })
@@ -253,8 +255,10 @@ describe("a run", () => {
       const { jobs } = yield* laboratory
       const engine = yield* jobs(() => Effect.andThen(Deferred.succeed(reached, undefined), Effect.never), {
         onCancel: () =>
-          Effect.flatMap(Ref.updateAndGet(tries, (n) => n + 1), (n) =>
-            n === 1 ? Effect.andThen(Deferred.succeed(cleaning, undefined), Effect.never) : Effect.void)
+          Effect.flatMap(
+            Ref.updateAndGet(tries, (n) => n + 1),
+            (n) => n === 1 ? Effect.andThen(Deferred.succeed(cleaning, undefined), Effect.never) : Effect.void
+          )
       })
       const run = yield* engine.open("r", { concurrency: 1 })
       yield* run.submit(Task, { name: "x" }, { id: "x" })
@@ -548,9 +552,12 @@ describe("a journal that fails", () => {
             Effect.flatMap(CurrentWork.CurrentWork, (work) =>
               Effect.never.pipe(
                 // A finalizer that needs a while, as one that ends a process does: the close has to wait for it.
-              Effect.ensuring(
-                Effect.andThen(Effect.yieldNow, Effect.flatMap(work.stopReason, (why) => Deferred.succeed(reason, why)))
-              )
+                Effect.ensuring(
+                  Effect.andThen(
+                    Effect.yieldNow,
+                    Effect.flatMap(work.stopReason, (why) => Deferred.succeed(reason, why))
+                  )
+                )
               ))
         )
         const run = yield* engine.open("r", { concurrency: 1 })

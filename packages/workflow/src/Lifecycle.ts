@@ -96,8 +96,13 @@ export const layer = Experiment.toLayer(
       const evidence = []
       for (const job of jobsOf(study.repeats)) {
         evidence.push(
-          yield* runJob(job, tree, spec.id, spec.arguments, ({ launch, poll }) =>
-            Slots.hold(`machine for ${launch}`, { [machinePool]: 1 }, { until: poll }))
+          yield* runJob(
+            job,
+            tree,
+            spec.id,
+            spec.arguments,
+            ({ launch, poll }) => Slots.hold(`machine for ${launch}`, { [machinePool]: 1 }, { until: poll })
+          )
         )
       }
       yield* analyze(spec, evidence)

@@ -46,7 +46,9 @@ export const analyze = (spec: ExperimentSpec, evidence: ReadonlyArray<EvidenceRe
       Effect.catchDefect((defect) =>
         Effect.succeed({
           value: null,
-          text: `The analysis failed: ${defect instanceof Error ? defect.message : String(defect)}. The measurements stand.`
+          text: `The analysis failed: ${
+            defect instanceof Error ? defect.message : String(defect)
+          }. The measurements stand.`
         })
       )
     )

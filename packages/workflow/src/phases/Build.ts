@@ -27,7 +27,10 @@ export const build = Effect.fnUntraced(function*(step: string, node: string, tre
     return artifacts.build({ tree: tree.path, commit, log: Workdir.buildLog(study.directory, node) })
   }).pipe(
     Effect.map((artifact) => artifact ?? null),
-    Effect.catchTag("BuildFailed", (error) => failWith(kindOf(error.failure), error, { logTail: error.logTail, phase: "build" }))
+    Effect.catchTag(
+      "BuildFailed",
+      (error) => failWith(kindOf(error.failure), error, { logTail: error.logTail, phase: "build" })
+    )
   )
   const artifact = yield* Step.run(step, Schema.NullOr(Artifact), make)
   return artifact === null || isBuilt || tree.adopted ? artifact : yield* make
