@@ -37,7 +37,6 @@ const parsed = (svg: string): ReadonlyArray<Element> => {
     const [, closing, tag = "", attributes = "", single, text] = match
     if (text !== undefined) {
       assert(/^(?:[^&]|&(?:lt|gt|quot|amp|#39);)*$/.test(text), `a bare & in ${text}`)
-      // oxlint-disable-next-line no-control-regex
       assert(
         !/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/.test(text) && text.isWellFormed(),
         "not a character of XML"

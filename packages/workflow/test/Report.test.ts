@@ -87,7 +87,6 @@ describe("The terminal's summary", () => {
       best: "a",
       stopped: "\u001b[2Jgone\nSpeed-up 99×"
     }))
-    // oxlint-disable-next-line no-control-regex
     for (const line of lines) assert.doesNotMatch(line, /[\u0000-\u001f]/)
   })
 })
@@ -249,7 +248,6 @@ describe("The report", () => {
       const opened = /^(`{3,})/.exec(line)?.[1]
       if (fence !== null) {
         if (line === fence) fence = null
-        // oxlint-disable-next-line no-control-regex
         assert.doesNotMatch(line, /\u001b/)
       } else if (opened !== undefined) fence = opened
       else {

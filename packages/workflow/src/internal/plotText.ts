@@ -78,7 +78,6 @@ export const fit = (text: string, face: Face, available: number): string => {
 
 // Control characters are not allowed in XML 1.0 at all, not even escaped; direction marks and other
 // invisible characters would let a name rearrange the text around it.
-// oxlint-disable-next-line no-misleading-character-class
 const UNPRINTABLE =
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g
 

@@ -32,10 +32,8 @@ export const shortened = (text: string, most: number): string => {
 /** Lines of a log as they were, without what would move a cursor, in a fence that they cannot close. */
 export const fenced = (text: string, language = "text"): string => {
   const lines = text.toWellFormed()
-    // oxlint-disable-next-line no-control-regex
     .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "")
     .split(/\r\n|\r|\n/)
-    // oxlint-disable-next-line no-control-regex
     .map((line) =>
       line.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd").trimEnd()
     )
