@@ -62,5 +62,13 @@ const workspacesIn = (parent: string): ReadonlyArray<Workspace> =>
 /** What is published. */
 export const packages = (): ReadonlyArray<Workspace> => workspacesIn("packages")
 
+const benchmarks = "benchmarks"
+
 /** All workspaces but the root. */
-export const workspaces = (): ReadonlyArray<Workspace> => [...packages(), ...workspacesIn("examples")]
+export const workspaces = (): ReadonlyArray<Workspace> => [
+  ...packages(),
+  ...workspacesIn("examples"),
+  ...(existsSync(join(root, benchmarks, "package.json"))
+    ? [{ directory: benchmarks, manifest: readManifest(benchmarks) }]
+    : [])
+]

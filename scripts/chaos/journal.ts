@@ -11,5 +11,8 @@ export const readRun = (runId: string) =>
   Effect.gen(function*() {
     const journal = yield* Journal.Journal
     const entries = yield* journal.read(runId, { after: 0 })
-    return entries.map(({ body, seq }) => ({ seq, event: Result.getOrThrow(RunEvent.decode(body)) }))
+    return entries.map(({ event, seq, version }) => ({
+      seq,
+      event: Result.getOrThrow(RunEvent.decode(event, version))
+    }))
   })

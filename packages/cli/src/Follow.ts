@@ -1,7 +1,7 @@
 /**
  * Following a run in words: what a person is told of each event, and how long it may still take.
  */
-import type { RunEvent } from "@espalier/engine"
+import { Outcome, type RunEvent } from "@espalier/engine"
 import { Experiment, ExperimentTree, Failure, Measurement, type TreeView } from "@espalier/workflow"
 import { formatDuration, formatGain, formatValue, plainLine } from "./Format.ts"
 
@@ -21,7 +21,7 @@ const completedLine = (view: TreeView.TreeView, node: ExperimentTree.TreeNode): 
   return `${node.name}: ${value}${gain}${change}`
 }
 
-const lineOfEvent = (view: TreeView.TreeView, event: RunEvent.RunEvent): string | undefined => {
+const lineOfEvent = (view: TreeView.TreeView, event: RunEvent.Sequenced["event"]): string | undefined => {
   switch (event._tag) {
     case "RunStarted":
       return "run started"
@@ -66,7 +66,7 @@ const lineOfEvent = (view: TreeView.TreeView, event: RunEvent.RunEvent): string 
  * One line about an event, free of control characters, or undefined where there is nothing to say. The view holds the
  * event already.
  */
-export const lineOf = (view: TreeView.TreeView, event: RunEvent.RunEvent): string | undefined => {
+export const lineOf = (view: TreeView.TreeView, event: RunEvent.Sequenced["event"]): string | undefined => {
   const line = lineOfEvent(view, event)
   return line === undefined ? undefined : plainLine(line)
 }
@@ -81,6 +81,8 @@ const failureText = (failure: RunEvent.Of<"WorkFailed">["failure"]): string => {
       return failure.message
     case "TimedOut":
       return `timed out after ${formatDuration(failure.afterMillis)}`
+    default:
+      return Outcome.describeFailure(failure)
   }
 }
 

@@ -7,6 +7,7 @@
  * - `append.before`: decided, not yet durable. `append.after`: durable, not yet acted on.
  * - `step.done <step>`: a step's effect has happened, its record is not yet asked for. `step.recorded <step>`: its record is durable.
  * - `recover.read`: a run's journal was read, nothing was written. `recover.opened`: the resume is recorded, nothing runs yet.
+ * - `snapshot.begin`: nothing of a snapshot is written. `snapshot.saved`: it is durable, what it makes superfluous is not trimmed.
  */
 import { Context } from "effect"
 

@@ -1,17 +1,19 @@
 /**
  * The store of a run's events: append-only, one writer at a time, many readers.
  *
- * A journal knows nothing of what it keeps: an entry is a number and a string. What the string
- * means, which version it has and how it is folded is the business of `RunEvent` and `RunState`.
- * A journal promises five things, and `JournalSuite` in `@espalier/engine/testing` binds every
+ * A journal knows nothing of what it keeps: an entry is a number, a JSON value, and the version of the format that its
+ * writer says it has. What the value means and how it is folded is the business of `RunEvent` and `RunState`.
+ * A journal promises seven things, and `JournalSuite` in `@espalier/engine/testing` binds every
  * implementation to them:
  *
- * 1. An append is all or nothing, and durable when it returns.
+ * 1. An append is all or nothing, and durable when it returns. So is a snapshot, and so is trimming.
  * 2. The entries of a run are numbered from 1 without a gap.
  * 3. Nobody reads an entry that is not durable.
  * 4. A run has one writer at a time. A second one is refused, and told who holds the run. When the
  *    writer's scope closes, or its process dies, the run is free at once.
  * 5. What cannot be read as it was written is reported, never skipped and never guessed.
+ * 6. A run's snapshot is replaced by a newer one as a whole: a reader gets the one or the other.
+ * 7. Entries go only when the writer trims them, and only those that a snapshot stands for. Who asks for them is told.
  *
  * `layerMemory` is for tests and for runs that may be lost; `JournalSqlite` is the embedded default.
  */
@@ -20,15 +22,48 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import {
+  brokenWriter,
+  checkPage,
+  checkRunId,
+  checkSnapshot,
+  checkTrim,
+  checkVersion,
+  closedWriter,
+  defaultOwner
+} from "./internal/journalRefusal.ts"
+import { EventsTrimmed, type JournalError, type LockOwner, RunExists, RunLocked, RunNotFound } from "./JournalError.ts"
+
+export * from "./JournalError.ts"
+
+/** What an entry or a part of a snapshot may be: what JSON can hold. */
+export type Json = Schema.Json
 
 /** One event of a run, as it is stored. */
 export interface JournalEntry {
   /** Place in the run: 1 for the first, without gaps. */
   readonly seq: number
-  /** One event as JSON text; opaque to the journal. */
-  readonly body: string
+  /** The format of the event, as the writer numbers its formats; given with the append that it came with. */
+  readonly version: number
+  /** Opaque to the journal. */
+  readonly event: Json
+}
+
+/** What the entries 1 to `seq` of a run amount to. */
+export interface JournalSnapshot {
+  /** Number of the last entry that it stands for. */
+  readonly seq: number
+  /** The format of the parts, as the writer numbers its formats. */
+  readonly version: number
+  /** Opaque to the journal. In parts, because a store writes and reads one part at a time: some 100 kB each are good. */
+  readonly parts: ReadonlyArray<Json>
+}
+
+/** A snapshot that is to be saved: a durable store asks for one part after the other, and lets others run in between. */
+export interface UnsavedSnapshot extends Omit<JournalSnapshot, "parts"> {
+  readonly parts: Iterable<Json>
 }
 
 /** What a journal tells about a run without reading its entries. */
@@ -38,99 +73,42 @@ export interface RunInfo {
   readonly createdAt: number
   /** Number of the last durable entry; 0 for a run without entries. */
   readonly lastSeq: number
+  /** Number of the last entry that was trimmed; 0 when all are there. */
+  readonly horizon: number
+  /** Number of the last entry that the snapshot stands for; `undefined` for a run without one. */
+  readonly snapshotSeq: number | undefined
 }
 
-/** Who holds a run for writing. */
-export interface LockOwner {
-  /** The name that the writer gave itself. */
-  readonly owner: string
-  readonly host: string
-  readonly pid: number
-  /** When the run was taken, in milliseconds since the epoch. */
-  readonly since: number
-}
-
-/** The only handle that can add to a run. It is valid as long as the scope that opened it. */
+/**
+ * The only handle that can change a run. It is valid as long as the scope that opened it. Fibers that use it need not wait
+ * for each other: appends are done in the order in which they were asked for, and a snapshot or a trim after the appends,
+ * snapshots and trims that were asked for before it.
+ */
 export interface JournalWriter {
   readonly runId: string
   /** Number of the last durable entry when the run was opened; 0 for a new run. */
   readonly lastSeq: number
   /**
    * Adds entries: all of them or none, durable when it returns. Returns the number of the run's
-   * last entry. An empty list writes nothing and returns the number as it is.
+   * last entry. An empty list writes nothing and returns the number as it is. The events must not be changed
+   * afterwards; what is in them that JSON cannot hold (`undefined`, `NaN`) does not survive in a store on disk.
    *
-   * After a failure the writer is broken and every later append fails too: whoever goes on after a
-   * failed append no longer knows what the journal holds, and has to open the run again and read it.
+   * After a failure the writer is broken and everything that is asked of it later fails too: whoever goes on after a
+   * failed append no longer knows what the journal holds, and has to open the run again and read it. An append that is
+   * interrupted may have been written or not, but not in part, and the writer goes on.
    */
-  append(bodies: ReadonlyArray<string>): Effect.Effect<number, JournalError>
+  append(events: ReadonlyArray<Json>, version: number): Effect.Effect<number, JournalError>
+  /**
+   * Replaces the run's snapshot; durable when it returns. Refused when it would stand for entries that are not durable, or
+   * for fewer than the one before. A failure leaves the snapshot before it in place, and the writer as it was.
+   */
+  saveSnapshot(snapshot: UnsavedSnapshot): Effect.Effect<void, JournalError>
+  /**
+   * Deletes the entries 1 to `upTo` for good. Refused for entries that the snapshot does not stand for. With an `upTo`
+   * that was trimmed before it does nothing. A failure leaves the writer as it was.
+   */
+  trim(upTo: number): Effect.Effect<void, JournalError>
 }
-
-/** The run is open for writing somewhere else. */
-export class RunLocked extends Schema.TaggedError<RunLocked>()("RunLocked", {
-  runId: Schema.String,
-  owner: Schema.String,
-  host: Schema.String,
-  pid: Schema.Int,
-  /** In milliseconds since the epoch. */
-  since: Schema.Finite,
-  message: Schema.String
-}) {
-  /** The error with its standard message. */
-  static heldBy(runId: string, holder: LockOwner): RunLocked {
-    return new RunLocked({
-      runId,
-      owner: holder.owner,
-      host: holder.host,
-      pid: holder.pid,
-      since: holder.since,
-      message: `The run ${JSON.stringify(runId)} is open for writing by ${holder.owner} (process ${holder.pid} on ` +
-        `${holder.host}, since ${new Date(holder.since).toISOString()}). A run has one writer at a time: stop that ` +
-        `process or wait for it to end. Reading the run is possible meanwhile.`
-    })
-  }
-}
-
-/** A run of this id is there already, and the caller asked for a new one. */
-export class RunExists extends Schema.TaggedError<RunExists>()("RunExists", {
-  runId: Schema.String,
-  message: Schema.String
-}) {
-  /** The error with its standard message. */
-  static of(runId: string): RunExists {
-    return new RunExists({
-      runId,
-      message: `The journal holds a run ${
-        JSON.stringify(runId)
-      } already. Open it to go on with it, or choose another id.`
-    })
-  }
-}
-
-/** There is no run of this id. */
-export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", {
-  runId: Schema.String,
-  message: Schema.String
-}) {
-  /** The error with its standard message. */
-  static of(runId: string): RunNotFound {
-    return new RunNotFound({
-      runId,
-      message: `The journal holds no run ${
-        JSON.stringify(runId)
-      }. Check the id against the list of runs, or start the run first.`
-    })
-  }
-}
-
-/** The store failed: the disk, the file, the database, or what is stored in it. */
-export class JournalError extends Schema.TaggedError<JournalError>()("JournalError", {
-  operation: Schema.Literals(["connect", "open", "append", "read", "list", "owner"]),
-  runId: Schema.optionalKey(Schema.String),
-  /** The entry that cannot be read. All entries before it can: read with a `limit` that ends before it. */
-  seq: Schema.optionalKey(Schema.Int),
-  cause: Schema.optionalKey(Schema.Defect()),
-  message: Schema.String
-}) {}
 
 /**
  * The journal of all runs of one store.
@@ -140,9 +118,13 @@ export class JournalError extends Schema.TaggedError<JournalError>()("JournalErr
  *   `owner` is the name shown to a second writer (default `espalier`).
  * - `read` returns the entries after `after`, in order, at most `limit` of them (default: all). It
  *   works in other processes while a writer writes. When one entry of the page is damaged the whole
- *   page fails, and the error carries its `seq`: a short page would look like the end of the run.
+ *   page fails, and the error carries its `seq`: a short page would look like the end of the run. Where entries
+ *   after `after` were trimmed it fails with `EventsTrimmed`.
+ * - `snapshot` returns the run's latest snapshot, whole; also in other processes while a writer writes.
  * - `list` returns the runs in order of creation.
  * - `owner` tells who holds the run now; nobody for a run that is free, or that does not exist.
+ * - `remove` deletes a run with all that belongs to it. It is refused while the run has a writer. A later run of the same
+ *   id is a new one.
  *
  * @example
  * ```ts
@@ -153,15 +135,19 @@ export class JournalError extends Schema.TaggedError<JournalError>()("JournalErr
  * const program = Effect.gen(function*() {
  *   const journal = yield* Journal.Journal
  *   const writer = yield* journal.open("nightly", { mode: "create" })
- *   yield* writer.append([`{"_tag":"Started"}`, `{"_tag":"Finished"}`])
+ *   yield* writer.append([{ _tag: "Started" }, { _tag: "Finished" }], 1)
+ *   yield* writer.saveSnapshot({ seq: 1, version: 1, parts: [{ state: "running" }] })
+ *   yield* writer.trim(1)
  *   return yield* journal.read("nightly", { after: 1 })
  * })
  *
  * const page = await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Journal.layerMemory)))
- * assert.deepStrictEqual(page, [{ seq: 2, body: `{"_tag":"Finished"}` }])
+ * assert.deepStrictEqual(page, [{ seq: 2, version: 1, event: { _tag: "Finished" } }])
  * ```
  */
 export class Journal extends Context.Service<Journal, {
+  /** What it keeps is lost with the process: a snapshot would never be opened, and is made only to forget what it stands for. */
+  readonly isVolatile?: boolean
   open(
     runId: string,
     options: { readonly mode: "create" | "existing" | "either"; readonly owner?: string }
@@ -169,97 +155,29 @@ export class Journal extends Context.Service<Journal, {
   read(
     runId: string,
     options: { readonly after: number; readonly limit?: number }
-  ): Effect.Effect<ReadonlyArray<JournalEntry>, RunNotFound | JournalError>
+  ): Effect.Effect<ReadonlyArray<JournalEntry>, RunNotFound | EventsTrimmed | JournalError>
+  snapshot(runId: string): Effect.Effect<Option.Option<JournalSnapshot>, RunNotFound | JournalError>
   readonly list: Effect.Effect<ReadonlyArray<RunInfo>, JournalError>
   owner(runId: string): Effect.Effect<Option.Option<LockOwner>, JournalError>
+  remove(runId: string): Effect.Effect<void, RunNotFound | RunLocked | JournalError>
 }>()("@espalier/engine/Journal") {}
-
-/** The owner's name when `open` was given none. */
-export const defaultOwner = "espalier"
-
-/**
- * What is wrong with a run id, for implementations of a journal: an id is text that survives UTF-8.
- */
-export const checkRunId = (runId: string): JournalError | undefined =>
-  runId.length > 0 && runId.isWellFormed() && !runId.includes("\0") ? undefined : new JournalError({
-    operation: "open",
-    runId,
-    message: `${JSON.stringify(runId)} cannot be the id of a run: it has to be a non-empty text without unpaired ` +
-      `surrogates and without NUL. Choose another id.`
-  })
-
-/** What is wrong with the bounds of a page, for implementations of a journal. */
-export const checkPage = (
-  runId: string,
-  options: { readonly after: number; readonly limit?: number }
-): JournalError | undefined => {
-  const fault = !Number.isSafeInteger(options.after) || options.after < 0
-    ? `after: ${options.after}`
-    : options.limit !== undefined && (!Number.isSafeInteger(options.limit) || options.limit < 0)
-    ? `limit: ${options.limit}`
-    : undefined
-  return fault === undefined ? undefined : new JournalError({
-    operation: "read",
-    runId,
-    message: `A page of the run ${
-      JSON.stringify(runId)
-    } was asked for with ${fault}: it has to be an integer, 0 or more.`
-  })
-}
-
-/**
- * What is wrong with the bodies of an append, for implementations of a journal. Text that UTF-8
- * cannot carry would come back changed; `JSON.stringify` never produces it.
- */
-export const checkBodies = (
-  runId: string,
-  lastSeq: number,
-  bodies: ReadonlyArray<string>
-): JournalError | undefined => {
-  for (let index = 0; index < bodies.length; index++) {
-    const body = bodies[index]!
-    if (!body.isWellFormed() || body.includes("\0")) {
-      return new JournalError({
-        operation: "append",
-        runId,
-        seq: lastSeq + index + 1,
-        message: `Entry ${lastSeq + index + 1} of the run ${JSON.stringify(runId)} is no JSON text: it holds an ` +
-          `unpaired surrogate or NUL. Nothing of this append was written. Encode the event with JSON.stringify.`
-      })
-    }
-  }
-  return undefined
-}
-
-/** The failure of every append after one that failed, for implementations of a journal. */
-export const brokenWriter = (runId: string, first: JournalError): JournalError =>
-  new JournalError({
-    operation: "append",
-    runId,
-    cause: first,
-    message: `The writer of the run ${JSON.stringify(runId)} is broken, because an earlier append failed: ` +
-      `${first.message} Close its scope, open the run again and read it before appending.`
-  })
-
-/** The failure of an append after the scope of its writer was closed, for implementations of a journal. */
-export const closedWriter = (runId: string): JournalError =>
-  new JournalError({
-    operation: "append",
-    runId,
-    message:
-      `The writer of the run ${JSON.stringify(runId)} is closed: its scope has ended and the run may belong to ` +
-      `someone else. Open the run again.`
-  })
 
 interface StoredRun {
   readonly createdAt: number
-  readonly bodies: Array<string>
+  /** Entry `horizon + 1` and those after it; `versions` beside them. */
+  readonly events: Array<Json>
+  readonly versions: Array<number>
+  horizon: number
+  snapshot: JournalSnapshot | undefined
   holder: LockOwner | undefined
 }
 
+const lastSeqOf = (run: StoredRun): number => run.horizon + run.events.length
+const extentOf = (run: StoredRun) => ({ lastSeq: lastSeqOf(run), snapshotSeq: run.snapshot?.seq })
+
 /**
  * A journal in memory: every build of the layer has a store of its own, lost with the process. What
- * it refuses and how it fails is the same as in a durable journal.
+ * it refuses and how it fails is the same as in a durable journal. It keeps the very values that it was given.
  */
 export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
   const runs = new Map<string, StoredRun>()
@@ -271,7 +189,7 @@ export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
     let run = runs.get(runId)
     if (run === undefined) {
       if (mode === "existing") return yield* RunNotFound.of(runId)
-      run = { createdAt: since, bodies: [], holder: undefined }
+      run = { createdAt: since, events: [], versions: [], horizon: 0, snapshot: undefined, holder: undefined }
       runs.set(runId, run)
     } else if (mode === "create") {
       return yield* RunExists.of(runId)
@@ -282,41 +200,83 @@ export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
     return memoryWriter(runId, run)
   })
 
+  const find = (runId: string): Effect.Effect<StoredRun, RunNotFound> =>
+    Effect.suspend(() => {
+      const run = runs.get(runId)
+      return run === undefined ? RunNotFound.of(runId) : Effect.succeed(run)
+    })
+
   return Journal.of({
+    isVolatile: true,
     open: (runId, options) =>
       Effect.acquireRelease(
         acquire(runId, options.mode, options.owner ?? defaultOwner),
         (writer) => Effect.sync(writer.close)
       ),
-    read: Effect.fnUntraced(function*(runId, options) {
-      const fault = checkPage(runId, options)
+    read: Effect.fnUntraced(function*(runId, { after, limit }) {
+      const fault = checkPage(runId, { after, ...(limit === undefined ? {} : { limit }) })
       if (fault !== undefined) return yield* fault
-      const run = runs.get(runId)
-      if (run === undefined) return yield* RunNotFound.of(runId)
-      const end = options.limit === undefined ? undefined : options.after + options.limit
-      return run.bodies.slice(options.after, end).map((body, index) => ({ seq: options.after + index + 1, body }))
+      const { events, horizon, versions } = yield* find(runId)
+      if (after < horizon) return yield* EventsTrimmed.of(runId, horizon)
+      const from = after - horizon
+      return events.slice(from, limit === undefined ? undefined : from + limit)
+        .map((event, index) => ({ seq: after + index + 1, version: versions[from + index]!, event }))
     }),
+    snapshot: (runId) => Effect.map(find(runId), (run) => Option.fromUndefinedOr(run.snapshot)),
     list: Effect.sync(() =>
-      Array.from(runs, ([runId, run]) => ({ runId, createdAt: run.createdAt, lastSeq: run.bodies.length }))
+      Array.from(runs, ([runId, run]) => ({
+        runId,
+        createdAt: run.createdAt,
+        horizon: run.horizon,
+        ...extentOf(run)
+      }))
     ),
-    owner: (runId) => Effect.sync(() => Option.fromUndefinedOr(runs.get(runId)?.holder))
+    owner: (runId) => Effect.sync(() => Option.fromUndefinedOr(runs.get(runId)?.holder)),
+    remove: Effect.fnUntraced(function*(runId) {
+      const { holder } = yield* find(runId)
+      if (holder !== undefined) return yield* RunLocked.heldBy(runId, holder)
+      runs.delete(runId)
+    })
   })
 })
 
 const memoryWriter = (runId: string, run: StoredRun): JournalWriter & { readonly close: () => void } => {
   let broken: JournalError | undefined
   let closed = false
+  const useless = (operation: JournalError["operation"]): JournalError | undefined =>
+    closed ? closedWriter(runId, operation) : broken === undefined ? undefined : brokenWriter(runId, broken, operation)
   return {
     runId,
-    lastSeq: run.bodies.length,
-    append: (bodies) =>
+    lastSeq: lastSeqOf(run),
+    append: (events, version) =>
       Effect.suspend(() => {
-        if (closed) return closedWriter(runId)
-        if (broken !== undefined) return brokenWriter(runId, broken)
-        broken = checkBodies(runId, run.bodies.length, bodies)
+        const fault = useless("append")
+        if (fault !== undefined) return fault
+        broken = checkVersion(runId, version)
         if (broken !== undefined) return broken
-        for (const body of bodies) run.bodies.push(body)
-        return Effect.succeed(run.bodies.length)
+        for (const event of events) {
+          run.events.push(event)
+          run.versions.push(version)
+        }
+        return Effect.succeed(lastSeqOf(run))
+      }),
+    saveSnapshot: (snapshot) =>
+      Effect.suspend(() => {
+        const fault = useless("snapshot") ?? checkSnapshot(runId, snapshot, extentOf(run))
+        if (fault !== undefined) return fault
+        run.snapshot = { seq: snapshot.seq, version: snapshot.version, parts: Array.from(snapshot.parts) }
+        return Effect.void
+      }),
+    trim: (upTo) =>
+      Effect.suspend(() => {
+        const fault = useless("trim") ?? checkTrim(runId, upTo, extentOf(run))
+        if (fault !== undefined) return fault
+        if (upTo > run.horizon) {
+          run.events.splice(0, upTo - run.horizon)
+          run.versions.splice(0, upTo - run.horizon)
+          run.horizon = upTo
+        }
+        return Effect.void
       }),
     close: () => {
       if (closed) return

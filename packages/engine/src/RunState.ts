@@ -13,21 +13,61 @@
  * the engine's throughput would be the garbage collector's.
  */
 import { Result } from "effect"
-import { type Command, decide, follow, type Refusal } from "./internal/decide.ts"
+import type { Command, Refusal } from "./internal/command.ts"
 import { evolve } from "./internal/evolve.ts"
-import { isSettled, make, type RunState, type WorkEntry, type WorkStatus } from "./internal/model.ts"
-import { next, nextWake, obstacle } from "./internal/ready.ts"
+import { executeInto, scheduleInto } from "./internal/execute.ts"
+import { make, type RunState } from "./internal/model.ts"
 import type { RunEvent } from "./RunEvent.ts"
 
-export { decide, evolve, isSettled, make, next, nextWake, obstacle }
-export type { Command, Refusal, RunState, WorkEntry, WorkStatus }
+/**
+ * A run, as its events have made it: `works` by id, `counts` by state, `name` of the run's own state, and what the scheduler needs
+ * (heaps, limits, units in use). It belongs to whoever folds into it; read it, and change it with `execute`, `schedule` and
+ * `evolve` alone. `WorkEntry` is a work in it. For a person there is `RunStatus`.
+ */
+export type { RunState, WorkEntry } from "./internal/model.ts"
 
-const settleInto = (state: RunState, now: number, events: Array<RunEvent>): void => {
-  for (let event = follow(state, now); event !== undefined; event = follow(state, now)) {
-    evolve(state, event)
-    events.push(event)
-  }
-}
+/** What a run can be asked, as data; `docs/life-of-a-work.md` tells what each command does in each state. */
+export type { Command } from "./internal/command.ts"
+
+/** What a command can be refused with: typed errors, all of them in `RunError`. */
+export type { Refusal } from "./internal/command.ts"
+
+/** The state of a run that has not been started. */
+export { make } from "./internal/model.ts"
+
+/**
+ * The events that a command makes in a state, or the typed refusal. It changes nothing, and leaves out what follows from those
+ * events: `execute` folds them in, and goes on with that.
+ */
+export { decide } from "./internal/decide.ts"
+
+/** Folds one event into a state, in place. It trusts the event: what `decide` would not have made, it does not notice. */
+export { evolve } from "./internal/evolve.ts"
+
+/**
+ * - `toSnapshot`: a state as JSON, in parts: the run first, then at most 500 works each.
+ * - `fromSnapshot`: the state of such parts: those of a snapshot, or of a `RunSnapshot` among events. Folding goes on from it as
+ *   from the state that was written.
+ *
+ * @example
+ * ```ts
+ * import { RunState } from "@espalier/engine"
+ * import { Result } from "effect"
+ * import assert from "node:assert"
+ *
+ * const config = { concurrency: 1, pools: {}, kinds: { Task: { onCancel: false } }, keepOpen: true }
+ * const specs = ["a", "b"].map((id) => ({ id, kind: "Task", priority: 0, payload: null }))
+ * const state = RunState.make()
+ * const started = RunState.decide(state, { _tag: "Start", config, specs }, 1_000)
+ * for (const event of Result.getOrThrow(started)) RunState.evolve(state, event)
+ *
+ * const copy = RunState.fromSnapshot(JSON.parse(JSON.stringify(RunState.toSnapshot(state))))
+ * assert.deepStrictEqual(RunState.schedule(copy, 2_000), RunState.schedule(state, 2_000))
+ * assert.deepStrictEqual(copy.counts, state.counts)
+ * assert.strictEqual(copy.counts.running, 1)
+ * ```
+ */
+export { fromSnapshot, toSnapshot } from "./internal/snapshot.ts"
 
 /**
  * Decides a command and folds its events into the state, with what follows from them. On a refusal the state is as
@@ -58,13 +98,11 @@ export const execute = (
   state: RunState,
   command: Command,
   now: number
-): Result.Result<Array<RunEvent>, Refusal> =>
-  Result.map(decide(state, command, now), (decided) => {
-    const events = [...decided]
-    for (const event of decided) evolve(state, event)
-    settleInto(state, now, events)
-    return events
-  })
+): Result.Result<Array<RunEvent>, Refusal> => {
+  const events: Array<RunEvent> = []
+  const refusal = executeInto(state, command, now, events)
+  return refusal === undefined ? Result.succeed(events) : Result.fail(refusal)
+}
 
 /**
  * Starts, one after another, all that may start, and folds the events in: what was taken up after a resume first, then by
@@ -91,10 +129,7 @@ export const execute = (
  */
 export const schedule = (state: RunState, now: number): Array<RunEvent> => {
   const events: Array<RunEvent> = []
-  for (let event = next(state, now); event !== undefined; event = next(state, now)) {
-    evolve(state, event)
-    events.push(event)
-  }
+  scheduleInto(state, now, events)
   return events
 }
 

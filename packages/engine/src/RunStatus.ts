@@ -2,42 +2,89 @@
  * The immutable snapshot of a run that a person looks at: counts, what runs, what waits and why. It shows only what is
  * durable; progress and the step at hand are an overlay from the handlers' memory.
  */
-import type { PastFailure, RunState, RunStateName, WorkEntry } from "./internal/model.ts"
-import { Wake } from "./internal/model.ts"
-import { obstacle } from "./internal/ready.ts"
+import type { StopReason } from "./CurrentWork.ts"
+import {
+  type Cause,
+  type Group,
+  isSettled,
+  type Lane,
+  type PastFailure,
+  type RunState,
+  type RunStateName,
+  type WorkEntry,
+  type WorkStatus as WorkStateName
+} from "./internal/model.ts"
+import { lagQuantile, throughput } from "./internal/statistics.ts"
+import type { Outcome, WorkFailure } from "./Outcome.ts"
 import type { Progress } from "./Progress.ts"
+import type { PauseScope } from "./RunEvent.ts"
+import type { Claims, WorkSpec } from "./WorkSpec.ts"
+
+/**
+ * - `Cause`: who asked for a control (`actor`), and why (`reason`).
+ * - `PastFailure`: a failed attempt, with its `generation` (from 0), its number in it (`attempt`, from 1), and when it failed (`at`,
+ *   in milliseconds since the epoch).
+ * - `RunStateName`, `WorkStateName`: the states of a run and of a work; `docs/life-of-a-work.md` tells what each means. A run is
+ *   `absent` before it is started.
+ */
+export type { Cause, PastFailure, RunStateName, WorkStateName }
 
 /**
  * Why a work does not run, as data; `describe` says it in words. Of several reasons the first that holds is told.
  *
- * - `Until`: a retry is scheduled; `at` is in milliseconds since the epoch.
+ * - `Dependency`: it waits for other works of the run.
+ * - `Until`: it waits for a time (`notBefore`, or a retry); `at`, in milliseconds since the epoch, is when the next of them wakes.
  * - `Undecodable`: this program cannot read its payload. It is tried again when the run is next opened.
  * - `NoHandler`: the engine that has the run open does not know the kind.
- * - `KindLimit`, `Slot`, `Concurrency`: all that it needs is in use. `Unsatisfiable`: the pool is smaller than the claim.
- * - `Run`: the run is paused, suspended or being cancelled.
+ * - `KindLimit`, `KeyLimit`, `Slot`, `Concurrency`: all that it needs is in use. `Unsatisfiable`: the pool is smaller than the
+ *   claim.
+ * - `Paused`: the work itself, its kind or its key is paused. `Run`: the run is paused, suspended or being cancelled.
  */
 export type WaitReason =
+  | { readonly _tag: "Dependency" }
   | { readonly _tag: "Until"; readonly at: number }
   | { readonly _tag: "Undecodable"; readonly what: string }
   | { readonly _tag: "NoHandler"; readonly kind: string }
   | { readonly _tag: "KindLimit"; readonly kind: string; readonly limit: number }
+  | { readonly _tag: "KeyLimit"; readonly key: string; readonly limit: number }
   | { readonly _tag: "Slot"; readonly pool: string; readonly needs: number; readonly free: number }
   | { readonly _tag: "Unsatisfiable"; readonly pool: string; readonly needs: number; readonly size: number }
   | { readonly _tag: "Concurrency"; readonly limit: number }
+  | { readonly _tag: "Paused"; readonly scope: PauseScope | { readonly _tag: "Work" } }
   | { readonly _tag: "Run"; readonly state: RunStateName }
 
 /** A work that is running, or is being cancelled. */
 export interface RunningWork {
   readonly id: string
   readonly kind: string
+  readonly key: string | undefined
   readonly state: "running" | "cancelling" | "cleaning"
   readonly attempt: number
+  /** Start of this attempt, in milliseconds since the epoch. */
   readonly startedAt: number
   readonly ageMillis: number
+  /** The step at hand, or `onCancel`; undefined between steps, and where another process has the run open. */
   readonly step: string | undefined
+  /** What the handler reported last; undefined as `step` is. */
   readonly progress: Progress | undefined
+  /** How long it will take yet, by its progress (where it has a total), or by how long its kind takes; undefined: unknown. */
+  readonly etaMillis: number | undefined
+  /** It was paused and goes on to its next step boundary. */
+  readonly isPausing: boolean
   /** The claim that it waits for, with the reason; its concurrency unit is lent back meanwhile. */
   readonly waitingFor: { readonly hold: string; readonly reason: WaitReason } | undefined
+}
+
+/** A handler that was told to stop, did not, and was given up. It may still do harm outside; nothing it says is recorded. */
+export interface StuckHandler {
+  readonly id: string
+  readonly kind: string
+  readonly attempt: number
+  /** Start of this attempt, in milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly step: string | undefined
+  /** Why it was told to stop. */
+  readonly reason: StopReason
 }
 
 /** Works that wait, gathered by reason. */
@@ -47,14 +94,43 @@ export interface WaitingGroup {
   readonly count: number
 }
 
+/** The works of a kind: how many run, how many may, and what has come of them. */
+export interface KindStatus {
+  readonly running: number
+  /** Undefined: bounded by concurrency alone. */
+  readonly limit: number | undefined
+  readonly paused: Cause | undefined
+  /** Works that had a start and have settled, and how long they took from their last start, on average. */
+  readonly settled: number
+  readonly meanMillis: number | undefined
+  /** Failed attempts, by what failed. */
+  readonly failures: { readonly [tag in WorkFailure["_tag"]]?: number }
+}
+
 /** One work, whatever its state. */
 export interface WorkStatus {
   readonly id: string
   readonly kind: string
-  readonly state: WorkEntry["status"]
+  readonly spec: WorkSpec
+  /** `blocked` is waiting for a program that can read its payload; `cleaning` is being undone by `onCancel`. */
+  readonly state: WorkStateName
+  /** 0 for a work that was never started; 1 in its first try. */
   readonly attempt: number
+  /** 0 at first; grows when the work is retried by name, or from a step. */
+  readonly generation: number
+  /** Failed attempts of all generations, oldest first. */
   readonly failures: ReadonlyArray<PastFailure>
-  readonly outcome: WorkEntry["outcome"]
+  /** Names of the steps that are recorded, in order. */
+  readonly steps: ReadonlyArray<string>
+  readonly paused: Cause | undefined
+  /** Why it does not run, where it is waiting, queued or blocked. */
+  readonly reason: WaitReason | undefined
+  /** Unsettled works that it waits for. */
+  readonly waitsFor: ReadonlyArray<string>
+  /** Where it is running, or being cancelled: as in `RunStatus.running`. */
+  readonly running: RunningWork | undefined
+  /** How it ended; undefined while it has not. */
+  readonly outcome: Outcome | undefined
 }
 
 /**
@@ -65,6 +141,11 @@ export interface WorkStatus {
  * - `waiting`: all others that have not settled, gathered by kind and reason.
  * - `concurrency`, `pools`: units in use; a pool that an earlier opener had and the present one has not is of size 0.
  * - `retries`: scheduled in the life of the run.
+ * - `lag`: how long after it could have started a work did start, in milliseconds: the last one, and quantiles over all first
+ *   starts of the run (to 19 %).
+ * - `throughput`: works settled a second over the last minute. `etaMillis`: until all that is unsettled has settled at that rate.
+ * - `forgotten`: settled works that the run has forgotten, as it was told to; `counts` is without them.
+ * - `stuck`: handlers of this process that were given up.
  *
  * @example
  * ```ts
@@ -98,19 +179,32 @@ export interface RunStatus {
   readonly at: number
   readonly startedAt: number | undefined
   readonly finishedAt: number | undefined
-  readonly counts: Readonly<Record<WorkEntry["status"], number>>
+  readonly counts: Readonly<Record<WorkStateName, number>>
   readonly running: ReadonlyArray<RunningWork>
   readonly waiting: ReadonlyArray<WaitingGroup>
   readonly concurrency: { readonly limit: number; readonly used: number }
   readonly pools: { readonly [name: string]: { readonly size: number; readonly used: number } }
+  readonly kinds: { readonly [kind: string]: KindStatus }
   readonly retries: number
-  /** Clean-ups that failed and are being tried again, newest last; at most 20. */
+  readonly lag: {
+    readonly lastMillis: number | undefined
+    readonly p50Millis: number | undefined
+    readonly p99Millis: number | undefined
+  }
+  readonly throughput: number
+  readonly etaMillis: number | undefined
+  readonly forgotten: number
+  readonly stuck: ReadonlyArray<StuckHandler>
+  /** Clean-ups that failed and are being tried again, handlers given up, snapshots not made; newest last, at most 20. */
   readonly backgroundErrors: ReadonlyArray<string>
   /** Who asked for the present pause, suspend or cancel, and why. */
-  readonly cause: { readonly reason: string; readonly actor: string } | undefined
+  readonly cause: Cause | undefined
 }
 
-/** What handlers report without the journal. */
+/**
+ * What handlers report without the journal.
+ * @internal
+ */
 export interface Overlay {
   readonly step: string | undefined
   readonly progress: Progress | undefined
@@ -121,6 +215,154 @@ const notRunning = (state: RunState): WaitReason | undefined =>
 
 const concurrency = (state: RunState): WaitReason => ({ _tag: "Concurrency", limit: state.config.concurrency })
 
+const lacks = (state: RunState, claims: Claims | undefined): WaitReason | undefined => {
+  for (const name in claims) {
+    const pool = state.pools.get(name)
+    const needs = claims[name]!
+    const size = pool?.size ?? 0
+    if (needs > size) return { _tag: "Unsatisfiable", pool: name, needs, size }
+    const free = size - (pool?.used ?? 0)
+    if (free < needs) return { _tag: "Slot", pool: name, needs, free }
+  }
+  return undefined
+}
+
+/** Why the works of a lane do not start. */
+const obstacle = (state: RunState, { kind, claims }: Group, { key }: Lane): WaitReason => {
+  if (kind !== undefined) {
+    if (!kind.known) return { _tag: "NoHandler", kind: kind.name }
+    if (kind.paused !== undefined) return { _tag: "Paused", scope: { _tag: "Kind", kind: kind.name } }
+    if (key.name !== undefined && key.paused !== undefined) {
+      return { _tag: "Paused", scope: { _tag: "Key", key: key.name } }
+    }
+    if (kind.running >= kind.limit) return { _tag: "KindLimit", kind: kind.name, limit: kind.limit }
+    const limit = key.limit ?? state.config.keyLimit ?? Infinity
+    if (key.name !== undefined && key.running >= limit) return { _tag: "KeyLimit", key: key.name, limit }
+  }
+  return lacks(state, claims) ?? concurrency(state)
+}
+
+class Gathered {
+  private readonly groups = new Map<string, { readonly kind: string; readonly reason: WaitReason; count: number }>()
+
+  add(kind: string, reason: WaitReason, count: number): void {
+    if (count === 0) return
+    const name = kind + JSON.stringify(reason)
+    const group = this.groups.get(name)
+    if (group === undefined) this.groups.set(name, { kind, reason, count })
+    else group.count += count
+  }
+
+  get all(): ReadonlyArray<WaitingGroup> {
+    return Array.from(this.groups.values())
+  }
+}
+
+const waitingGroups = (state: RunState): ReadonlyArray<WaitingGroup> => {
+  const gathered = new Gathered()
+  for (const { name, waiting } of state.kinds.values()) {
+    gathered.add(name, { _tag: "Dependency" }, waiting.dependency)
+    gathered.add(name, { _tag: "Paused", scope: { _tag: "Work" } }, waiting.paused)
+    if (waiting.time > 0) {
+      let at = Infinity
+      for (const wake of state.wakes.items) {
+        if (wake.entry.spec.kind === name && wake.at < at && wake.entry.status === "waiting") at = wake.at
+      }
+      gathered.add(name, { _tag: "Until", at }, waiting.time)
+    }
+  }
+  if (state.counts.blocked > 0) {
+    for (const { spec, status, wait } of state.begun) {
+      if (status === "blocked") gathered.add(spec.kind, { _tag: "Undecodable", what: wait?.blocked ?? "" }, 1)
+    }
+  }
+  for (const group of state.groups.values()) {
+    if (group.kind === undefined) continue
+    for (const lane of group.lanes.values()) {
+      const reason = notRunning(state) ?? obstacle(state, group, lane)
+      gathered.add(group.kind.name, reason, lane.queue.size)
+    }
+  }
+  return gathered.all
+}
+
+const etaOf = (state: RunState, entry: WorkEntry, progress: Progress | undefined, now: number): number | undefined => {
+  const age = now - entry.live!.startedAt
+  if (progress?.total !== undefined && progress.total > 0 && progress.current > 0) {
+    const left = Math.max(0, Math.round(age * (progress.total / progress.current - 1)))
+    if (Number.isSafeInteger(left)) return left
+  }
+  const history = state.statistics.kinds.get(entry.spec.kind)
+  return history === undefined || history.settled === 0
+    ? undefined
+    : Math.max(0, Math.round(history.totalMillis / history.settled - age))
+}
+
+const runningWork = (
+  state: RunState,
+  entry: WorkEntry,
+  now: number,
+  overlay: (id: string) => Overlay | undefined
+): RunningWork | undefined => {
+  const { spec, status } = entry
+  if (status !== "running" && status !== "cancelling" && status !== "cleaning") return undefined
+  const live = entry.live!
+  const request = live.requests?.values().next().value
+  const { progress, step } = overlay(spec.id) ?? { progress: undefined, step: undefined }
+  return {
+    id: spec.id,
+    kind: spec.kind,
+    key: spec.key,
+    state: status,
+    attempt: live.attempt,
+    startedAt: live.startedAt,
+    ageMillis: Math.max(0, now - live.startedAt),
+    step,
+    progress,
+    etaMillis: status === "running" ? etaOf(state, entry, progress, now) : undefined,
+    isPausing: status === "running" && entry.wait?.paused !== undefined,
+    waitingFor: request === undefined
+      ? undefined
+      : { hold: request.hold, reason: lacks(state, request.claims) ?? concurrency(state) }
+  }
+}
+
+const runningWorks = (
+  state: RunState,
+  now: number,
+  overlay: (id: string) => Overlay | undefined
+): ReadonlyArray<RunningWork> =>
+  Array.from(state.begun).flatMap((entry) => runningWork(state, entry, now, overlay) ?? [])
+
+const reasonOf = (state: RunState, { lane, status, wait }: WorkEntry): WaitReason | undefined => {
+  switch (status) {
+    case "queued":
+      return notRunning(state) ?? obstacle(state, lane!.group, lane!)
+    case "waiting":
+      if (wait!.pending.length > 0 || wait!.doomed !== undefined) return { _tag: "Dependency" }
+      return wait!.wake === undefined
+        ? { _tag: "Paused", scope: { _tag: "Work" } }
+        : { _tag: "Until", at: wait!.wake.at }
+    case "blocked":
+      return { _tag: "Undecodable", what: wait?.blocked ?? "" }
+    default:
+      return undefined
+  }
+}
+
+const kindStatuses = (state: RunState): { readonly [kind: string]: KindStatus } =>
+  Object.fromEntries(Array.from(state.kinds.values(), ({ limit, name, paused, running }) => {
+    const history = state.statistics.kinds.get(name)
+    return [name, {
+      running,
+      limit: limit === Infinity ? undefined : limit,
+      paused,
+      settled: history?.settled ?? 0,
+      meanMillis: history === undefined || history.settled === 0 ? undefined : history.totalMillis / history.settled,
+      failures: { ...history?.failures }
+    }]
+  }))
+
 /** @internal */
 export const make = (
   runId: string,
@@ -128,44 +370,10 @@ export const make = (
   seq: number,
   now: number,
   overlay: (id: string) => Overlay | undefined,
-  backgroundErrors: ReadonlyArray<string>
+  backgroundErrors: ReadonlyArray<string>,
+  stuck: ReadonlyArray<StuckHandler>
 ): RunStatus => {
-  const running: Array<RunningWork> = []
-  const waiting = new Map<string, { kind: string; reason: WaitReason; count: number }>()
-  const wait = (kind: string, reason: WaitReason, count: number): void => {
-    const key = kind + JSON.stringify(reason)
-    const group = waiting.get(key)
-    if (group === undefined) waiting.set(key, { kind, reason, count })
-    else group.count += count
-  }
-  for (const entry of state.begun) {
-    const live = entry.live!
-    if (entry.status === "waiting" && entry.detail instanceof Wake) {
-      wait(entry.spec.kind, { _tag: "Until", at: entry.detail.at }, 1)
-    } else if (entry.status === "blocked") {
-      wait(entry.spec.kind, { _tag: "Undecodable", what: String(entry.detail) }, 1)
-    } else if (entry.status === "running" || entry.status === "cancelling" || entry.status === "cleaning") {
-      const request = live.requests.values().next().value
-      running.push({
-        id: entry.spec.id,
-        kind: entry.spec.kind,
-        state: entry.status,
-        attempt: live.attempt,
-        startedAt: live.startedAt,
-        ageMillis: Math.max(0, now - live.startedAt),
-        step: overlay(entry.spec.id)?.step,
-        progress: overlay(entry.spec.id)?.progress,
-        waitingFor: request === undefined
-          ? undefined
-          : { hold: request.hold, reason: obstacle(state, undefined, request.claims) ?? concurrency(state) }
-      })
-    }
-  }
-  for (const group of state.groups.values()) {
-    if (group.kind === undefined || group.heap.items.length === 0) continue
-    const reason = notRunning(state) ?? obstacle(state, group.kind, group.claims) ?? concurrency(state)
-    wait(group.kind, reason, group.heap.items.length)
-  }
+  const rate = state.startedAt === undefined ? 0 : throughput(state.statistics, state.startedAt, now)
   return {
     runId,
     state: state.name,
@@ -174,19 +382,31 @@ export const make = (
     startedAt: state.startedAt,
     finishedAt: state.finishedAt,
     counts: { ...state.counts },
-    running,
-    waiting: Array.from(waiting.values()),
+    running: runningWorks(state, now, overlay),
+    waiting: waitingGroups(state),
     concurrency: { limit: state.config.concurrency, used: state.units },
     pools: Object.fromEntries(Array.from(state.pools, ([name, pool]) => [name, { size: pool.size, used: pool.used }])),
+    kinds: kindStatuses(state),
     retries: state.retries,
+    lag: {
+      lastMillis: state.statistics.lastLagMillis,
+      p50Millis: lagQuantile(state.statistics, 0.5),
+      p99Millis: lagQuantile(state.statistics, 0.99)
+    },
+    throughput: rate,
+    etaMillis: state.unsettled === 0 ? 0 : rate === 0 ? undefined : Math.round((state.unsettled / rate) * 1_000),
+    forgotten: state.forgotten,
+    stuck,
     backgroundErrors: [...backgroundErrors],
     cause: state.cause
   }
 }
 
-/** One line for a person: why something waits. */
+/** One line for a person: why something waits. The example of `RunStatus` shows one. */
 export const describe = (reason: WaitReason): string => {
   switch (reason._tag) {
+    case "Dependency":
+      return "for the works that it comes after"
     case "Until":
       return `until ${new Date(reason.at).toISOString()}`
     case "Undecodable":
@@ -195,6 +415,14 @@ export const describe = (reason: WaitReason): string => {
       return `no handler for "${reason.kind}" in this program`
     case "KindLimit":
       return `at most ${reason.limit} "${reason.kind}" at a time`
+    case "KeyLimit":
+      return `at most ${reason.limit} with the key "${reason.key}" at a time`
+    case "Paused":
+      return reason.scope._tag === "Work"
+        ? "it is paused"
+        : reason.scope._tag === "Kind"
+        ? `the kind "${reason.scope.kind}" is paused`
+        : `the key "${reason.scope.key}" is paused`
     case "Slot":
       return `${reason.pool}: needs ${reason.needs}, ${reason.free} free`
     case "Unsatisfiable":
@@ -207,11 +435,27 @@ export const describe = (reason: WaitReason): string => {
 }
 
 /** @internal */
-export const ofWork = (entry: WorkEntry): WorkStatus => ({
-  id: entry.spec.id,
-  kind: entry.spec.kind,
-  state: entry.status,
-  attempt: entry.live?.attempt ?? 0,
-  failures: [...(entry.live?.failures ?? [])],
-  outcome: entry.outcome
-})
+export const ofWork = (
+  state: RunState,
+  entry: WorkEntry,
+  now: number,
+  overlay: (id: string) => Overlay | undefined
+): WorkStatus => {
+  const { live, outcome, spec, status, wait } = entry
+  return {
+    id: spec.id,
+    kind: spec.kind,
+    spec,
+    state: status,
+    // What succeeded at once is not kept: it had one attempt.
+    attempt: live === undefined ? (status === "succeeded" ? 1 : 0) : live.isFresh ? 0 : live.attempt,
+    generation: live?.generation ?? 0,
+    failures: [...(live?.failures ?? [])],
+    steps: Array.from(live?.steps?.keys() ?? []),
+    paused: isSettled(status) ? undefined : wait?.paused,
+    waitsFor: [...wait?.pending ?? []],
+    reason: reasonOf(state, entry),
+    running: runningWork(state, entry, now, overlay),
+    outcome
+  }
+}

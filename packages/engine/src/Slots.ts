@@ -57,10 +57,38 @@ export const hold = (
       ))
 
 /**
- * Gives back what `hold(name, ...)` holds; nothing when it holds nothing.
+ * Gives back what `hold(name, ...)` holds; nothing when it holds nothing. Returns when that is durable.
+ *
+ * @example
+ * ```ts
+ * import { Journal, Slots, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Burn extends WorkKind.make("Burn", { payload: {} }) {}
+ * class Jobs extends WorkEngine.Service<Jobs>()("app/Jobs", { kinds: [Burn] }) {}
+ *
+ * let burning = 0
+ * const BurnLive = Burn.toLayer(Effect.fn(function*() {
+ *   yield* Slots.hold("burner", { burner: 1 })
+ *   assert.strictEqual(++burning, 1)
+ *   yield* Effect.yieldNow
+ *   burning -= 1
+ *   yield* Slots.release("burner") // the rest needs no burner
+ *   yield* Effect.yieldNow
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Jobs).open("discs", { concurrency: 4, pools: { burner: 1 } })
+ *   const jobs = yield* Effect.forEach([1, 2, 3], () => run.submit(Burn, {}))
+ *   yield* Effect.forEach(jobs, (job) => job.await)
+ * }).pipe(Effect.scoped, Effect.provide(Jobs.layer.pipe(Layer.provide([BurnLive, Journal.layerMemory]))))
+ *
+ * await Effect.runPromise(program)
+ * ```
  */
 export const release = (name: string): Effect.Effect<void, never, CurrentWork> =>
   Effect.flatMap(CurrentWork, (work) =>
     Effect.orDie(
-      work.port.tell({ _tag: "ReleaseSlots", id: work.spec.id, attempt: work.attempt, hold: name })
+      work.port.tell({ _tag: "ReleaseSlots", id: work.spec.id, start: work.start, hold: name })
     ))

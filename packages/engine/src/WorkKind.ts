@@ -6,7 +6,12 @@
  */
 import { Context, type Duration, Effect, Layer, type Schedule, Schema, type Scope } from "effect"
 import type { CurrentWork } from "./CurrentWork.ts"
-import type { Claims } from "./WorkSpec.ts"
+import type { AnyCodec } from "./internal/codec.ts"
+import type { InvalidWork } from "./internal/command.ts"
+import { makeSpec, type SpecOptions } from "./internal/spec.ts"
+import { currentTraceparent } from "./internal/trace.ts"
+import type { WorkerDied } from "./WorkerPoolError.ts"
+import type { Claims, WorkSpec } from "./WorkSpec.ts"
 
 /**
  * The type-level name of the service that handles a kind: what `toLayer` provides and an engine's layer requires.
@@ -25,23 +30,62 @@ export interface Cancelled {
 }
 
 /**
- * A handler with its requirements provided, as the engine sees it.
+ * A handler as the engine sees it: its code, and the services that it was made with. `toLayer` makes it; a layer of one's own
+ * (a handler that runs elsewhere, as those of `WorkerPool`) provides it under the kind's `handler`.
  */
 export interface HandlerService {
+  readonly context: Context.Context<never>
+  /** How many works it can run at once (the size of a pool of workers); no bound when it is not given. */
+  readonly limit?: number
   readonly run: (payload: never) => Effect.Effect<unknown, unknown, CurrentWork | Scope.Scope>
   readonly onCancel:
     | ((payload: never, cancelled: Cancelled) => Effect.Effect<void, unknown, CurrentWork | Scope.Scope>)
     | undefined
 }
 
-/** An attempt that lived longer than its kind's `timeout`, as a retry schedule sees it. */
+/**
+ * An attempt that lived longer than its kind's `timeout`, as `retry`, `retryIf` and `retryFrom` see it.
+ *
+ * @example
+ * ```ts
+ * import { Journal, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer, Schedule } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Nap extends WorkKind.make("Nap", {
+ *   payload: {},
+ *   timeout: "10 millis",
+ *   stallAfter: "1 minute",
+ *   retry: Schedule.recurs(5),
+ *   // Whoever overslept once oversleeps again: only what the handler itself fails with is tried again.
+ *   retryIf: (failure) => !(failure instanceof WorkKind.AttemptTimedOut || failure instanceof WorkKind.AttemptStalled)
+ * }) {}
+ * class Jobs extends WorkEngine.Service<Jobs>()("app/Jobs", { kinds: [Nap] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Jobs).open("naps", { concurrency: 1 })
+ *   const job = yield* run.submit(Nap, {})
+ *   yield* Effect.flip(job.await)
+ *   return (yield* job.status).attempt
+ * }).pipe(
+ *   Effect.scoped,
+ *   Effect.provide(Jobs.layer.pipe(Layer.provide([Nap.toLayer(() => Effect.never), Journal.layerMemory])))
+ * )
+ *
+ * assert.strictEqual(await Effect.runPromise(program), 1)
+ * ```
+ */
 export class AttemptTimedOut extends Schema.TaggedError<AttemptTimedOut>()("AttemptTimedOut", {
   afterMillis: Schema.Finite
 }) {}
 
-// Payload, success and error of any kind at all: the position is invariant, so `unknown` would fit none.
-// oxlint-disable-next-line typescript/no-explicit-any
-type AnyCodec = Schema.Codec<any, any>
+/** An attempt that gave no sign of life for its kind's `stallAfter`, as `retry`, `retryIf` and `retryFrom` see it. */
+export class AttemptStalled extends Schema.TaggedError<AttemptStalled>()("AttemptStalled", {
+  afterMillis: Schema.Finite
+}) {}
+
+/** How an attempt fails that may be tried again. */
+export type AttemptFailure<E> = E | AttemptTimedOut | AttemptStalled | WorkerDied
 
 /** A payload may be given as a schema or as the fields of a struct. */
 export type PayloadSchema<P extends AnyCodec | Schema.Struct.Fields> = P extends AnyCodec ? P
@@ -51,19 +95,32 @@ export type PayloadSchema<P extends AnyCodec | Schema.Struct.Fields> = P extends
 /**
  * Policies of a kind.
  *
- * - `retry`: answers each failed attempt with a delay, or ends. Its input is the kind's error, or `AttemptTimedOut`.
- *   Defects are not retried. Delays survive restarts: the schedule is replayed over the recorded failures.
+ * - `retry`: answers each failed attempt with a delay, or ends. Defects are not retried. Delays survive restarts: the
+ *   schedule is replayed over the recorded failures.
+ * - `retryIf`: which failures may be retried at all; all by default.
+ * - `retryFrom`: names the step from which to run again after a failure: it and all recorded later are dropped, and the work
+ *   begins a new generation. Undefined, or a step that is not recorded: what is recorded stays.
  * - `timeout`: how long one attempt may live, counted over restarts.
+ * - `stallAfter`: how long an attempt may give no sign of life: no progress, heartbeat, or step begun or recorded.
+ * - `grace`: how long a handler that is interrupted may take to end before it is given up as stuck; 30 seconds by default.
+ * - `keepSlotsWhenStuck`: a stuck handler keeps the slots of its attempt until it ends; false by default.
  * - `limit`: how many works of this kind may run at the same time in one run.
- * - `slots`: units of pools that every work of this kind holds while it runs.
- * - `priority`: used when a spec gives none. Lower runs first; 0 by default.
+ * - `slots`: units of pools that a work of this kind holds while it runs, when its spec says nothing. `priority` (lower runs first; 0
+ *   by default) and `timeToLive` (how long it may lie in the queue before it first starts): likewise. These three are filled in by
+ *   `submit` and `spawn` alone: a spec that is given to `add`, or to `start`, says them itself.
  */
 export interface Policies<E> {
-  readonly retry?: Schedule.Schedule<unknown, E | AttemptTimedOut> | undefined
+  readonly retry?: Schedule.Schedule<unknown, AttemptFailure<E>> | undefined
+  readonly retryIf?: ((failure: AttemptFailure<E>) => boolean) | undefined
+  readonly retryFrom?: ((failure: AttemptFailure<E>) => string | undefined) | undefined
   readonly timeout?: Duration.Input | undefined
+  readonly stallAfter?: Duration.Input | undefined
+  readonly grace?: Duration.Input | undefined
+  readonly keepSlotsWhenStuck?: boolean | undefined
   readonly limit?: number | undefined
   readonly slots?: Claims | undefined
   readonly priority?: number | undefined
+  readonly timeToLive?: Duration.Input | undefined
 }
 
 /**
@@ -94,14 +151,14 @@ export interface WorkKind<
   ) => Layer.Layer<Handler<Tag>, never, Exclude<R | RC, CurrentWork | Scope.Scope>>
 }
 
-/** Any kind. */
+/** Any kind: for code that takes kinds, whichever they are. */
 export interface Any {
   readonly kind: string
   readonly payload: AnyCodec
   readonly success: AnyCodec
   readonly error: AnyCodec
   readonly policies: Policies<never>
-  // oxlint-disable-next-line typescript/no-explicit-any -- as above
+  // oxlint-disable-next-line typescript/no-explicit-any -- the name of the handler is invariant: none would fit all kinds
   readonly handler: Context.Key<any, HandlerService>
 }
 
@@ -109,7 +166,9 @@ export interface Any {
 export type HandlersOf<K extends Any> = K extends { readonly kind: infer Tag extends string } ? Handler<Tag> : never
 
 /**
- * Declares a kind.
+ * Declares a kind. `kind` is the name under which its works lie in journals: it must be unique in an engine, and stay. `payload`: a
+ * schema, or the fields of a struct. `success` is `Schema.Void` by default, `error` `Schema.Never`. All three have to encode and
+ * decode synchronously and without services.
  *
  * @example
  * ```ts
@@ -160,20 +219,47 @@ export const make = <
       return Layer.effect(
         handler,
         Effect.contextWith((context: Context.Context<unknown>) => {
-          const onCancel = layerOptions?.onCancel
-          const provide = <A>(effect: Effect.Effect<A, unknown, unknown>) =>
-            Effect.updateContext(effect, (own: Context.Context<unknown>) => Context.merge(context, own))
-          return Effect.succeed(
-            {
-              run: (value: never) => provide(run(value)),
-              onCancel: onCancel === undefined
-                ? undefined
-                : (value: never, cancelled: Cancelled) => provide(onCancel(value, cancelled))
-            } as HandlerService
-          )
+          return Effect.succeed({ context, run, onCancel: layerOptions?.onCancel } as unknown as HandlerService)
         })
       )
     }
   }
   return Kind as never
 }
+
+/**
+ * A spec for `run.add`, from a kind and a typed payload: what `run.submit` makes, for batches. The kind's `slots`, `priority` and
+ * `timeToLive` are filled in. Fails with `InvalidWork` that names the field.
+ *
+ * @example
+ * ```ts
+ * import { Journal, WorkEngine, WorkKind } from "@espalier/engine"
+ * import { Effect, Layer, Schema } from "effect"
+ * import assert from "node:assert"
+ *
+ * class Square extends WorkKind.make("Square", { payload: { n: Schema.Int }, success: Schema.Int, priority: 3 }) {}
+ * class Jobs extends WorkEngine.Service<Jobs>()("app/Jobs", { kinds: [Square] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* (yield* Jobs).open("squares", { concurrency: 2 })
+ *   yield* run.add(yield* Effect.forEach([1, 2, 3], (n) => WorkKind.spec(Square, { n }, { id: `square-${n}` })))
+ *   const { spec } = yield* run.work("square-2")
+ *   assert.strictEqual(spec.priority, 3)
+ *   return yield* (yield* run.job(Square, "square-3")).await
+ * }).pipe(
+ *   Effect.scoped,
+ *   Effect.provide(Jobs.layer.pipe(
+ *     Layer.provide(Square.toLayer(({ n }) => Effect.succeed(n * n))),
+ *     Layer.provide(Journal.layerMemory)
+ *   ))
+ * )
+ *
+ * assert.strictEqual(await Effect.runPromise(program), 9)
+ * ```
+ */
+export const spec = <K extends Any>(
+  kind: K,
+  payload: K["payload"]["Type"],
+  options: SpecOptions = {}
+): Effect.Effect<WorkSpec, InvalidWork> =>
+  Effect.flatMap(currentTraceparent, (traceparent) => makeSpec(kind, payload, options, undefined, traceparent))

@@ -4,7 +4,7 @@ import { Heap, type Placed } from "../src/internal/heap.ts"
 
 class Item implements Placed {
   index = -1
-  readonly rank: number
+  rank: number
   readonly name: number
 
   constructor(rank: number, name: number) {
@@ -18,12 +18,21 @@ type Operation =
   | { readonly _tag: "pop" }
   | { readonly _tag: "remove"; readonly pick: number }
   | { readonly _tag: "remove what is outside"; readonly pick: number }
+  | { readonly _tag: "update"; readonly pick: number; readonly rank: number }
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ _tag: fc.constant("push" as const), rank: fc.integer({ min: -5, max: 5 }) }) },
   { weight: 2, arbitrary: fc.record({ _tag: fc.constant("pop" as const) }) },
   { weight: 3, arbitrary: fc.record({ _tag: fc.constant("remove" as const), pick: fc.nat(1_000) }) },
-  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("remove what is outside" as const), pick: fc.nat(1_000) }) }
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("remove what is outside" as const), pick: fc.nat(1_000) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      _tag: fc.constant("update" as const),
+      pick: fc.nat(1_000),
+      rank: fc.integer({ min: -5, max: 5 })
+    })
+  }
 )
 
 const operations = fc.array(operation, { maxLength: 200, size: "max" })
@@ -32,7 +41,7 @@ const before = (a: Item, b: Item): boolean => a.rank < b.rank || (a.rank === b.r
 
 const compare = (a: Item, b: Item): number => (before(a, b) ? -1 : 1)
 
-it("the first of a heap is the first of the sorted array, whatever was pushed, popped and removed from its middle", () => {
+it("the first of a heap is the first of the sorted array, whatever was pushed, popped, moved, and removed from its middle", () => {
   fc.assert(
     fc.property(operations, (all) => {
       const heap = new Heap<Item>(before)
@@ -51,7 +60,14 @@ it("the first of a heap is the first of the sorted array, whatever was pushed, p
           sorted = [...sorted, item].sort(compare)
         } else if (each._tag === "pop") leave(heap.peek())
         else if (each._tag === "remove") leave(sorted[each.pick % Math.max(1, sorted.length)])
-        else if (outside.length > 0) heap.remove(outside[each.pick % outside.length]!)
+        else if (each._tag === "update") {
+          const item = sorted[each.pick % Math.max(1, sorted.length)]
+          if (item !== undefined) {
+            item.rank = each.rank
+            heap.update(item)
+            sorted.sort(compare)
+          }
+        } else if (outside.length > 0) heap.remove(outside[each.pick % outside.length]!)
         expect(heap.peek()).toBe(sorted[0])
         expect(heap.items.length).toBe(sorted.length)
         expect(heap.items.every((item, index) => item.index === index)).toBe(true)

@@ -496,7 +496,7 @@ describe("bad input", () => {
       const twice = yield* Effect.flip(run.add([good]))
       assert.strictEqual(twice._tag, "DuplicateWork")
       const options = yield* Effect.flip(engine.open("other", { concurrency: 0 }))
-      assert.match(options.message, /concurrency is 0; it must be a whole number from 1/)
+      assert.match(options.message, /concurrency cannot be 0: it must be a whole number from 1/)
     }))
 
   it.effect("in a step's name is a defect that tells the remedy", () =>
@@ -528,11 +528,11 @@ describe("a journal that fails", () => {
             open: (runId, options) =>
               Effect.map(journal.open(runId, options), (writer) => ({
                 ...writer,
-                append: (bodies) =>
+                append: (events, version) =>
                   Effect.flatMap(Ref.updateAndGet(appends, (n) => n + 1), (n) =>
                     n === 3
                       ? Effect.fail(new Journal.JournalError({ operation: "append", runId, message: "disk full" }))
-                      : writer.append(bodies))
+                      : writer.append(events, version))
               }))
           }))
       )

@@ -1,24 +1,12 @@
 /**
- * The finer rules of a run's state, one example each. The whole table is in `LifeOfAWork.test.ts`, the invariants are in
- * `RunStateProperties.test.ts`.
+ * The finer rules of a run's state, one example each: order, cancel, attempts, the run itself. Files beside this one are about
+ * one subject each. The whole table is in `LifeOfAWork.test.ts`, the invariants are in `RunStateProperties.test.ts`.
  */
 import { Result } from "effect"
 import { describe, expect, it } from "vitest"
-import { nextWake, obstacle } from "../src/RunState.ts"
-import { boom, by, child, configOf, Driver, kind, spec, start, tags } from "./support/driver.ts"
+import { nextWake } from "../src/internal/ready.ts"
+import { boom, by, child, Driver, ids, kind, running, spec, start, tags } from "./support/driver.ts"
 import { projection } from "./support/projection.ts"
-
-const ids = (run: Driver): ReadonlyArray<string> => Array.from(run.state.works.keys())
-
-/** A run in which all works were added one after another and started as far as possible. */
-const running = (
-  options: Parameters<typeof Driver.start>[0],
-  ...specs: Parameters<typeof Driver.start>[1][]
-): Driver => {
-  const run = Driver.start(options, ...specs)
-  run.schedule()
-  return run
-}
 
 describe("order", () => {
   it("lower priorities start first, and ties in order of arrival", () => {
@@ -66,7 +54,7 @@ describe("order", () => {
 
   it("a retry keeps its place in the order of arrival", () => {
     const run = running({ concurrency: 1 }, spec("a"), spec("b"), spec("c"))
-    run.retry("a", 0)
+    run.failAgain("a", 0)
     expect(run.status("a")).toBe("queued")
     expect(run.schedule()).toEqual(["a"])
     expect(run.entry("a").live?.attempt).toBe(2)
@@ -94,7 +82,7 @@ describe("order", () => {
     run.crash()
     run.schedule()
     run.add(spec("urgent", { priority: -100 }))
-    run.retry("a", 0)
+    run.failAgain("a", 0)
     expect(run.schedule()).toEqual(["urgent"])
   })
 })
@@ -103,7 +91,7 @@ describe("cancel", () => {
   it("beats a retry", () => {
     const run = running({}, spec("a"))
     run.cancel("a")
-    expect(tags(run.retry("a", 1_000))).toEqual(["WorkCancelled"])
+    expect(tags(run.failAgain("a", 1_000))).toEqual(["WorkCancelled"])
     expect(run.status("a")).toBe("cancelled")
     expect(nextWake(run.state)).toBeUndefined()
   })
@@ -118,8 +106,8 @@ describe("cancel", () => {
 
   it("takes a waiting work out of the queue of times", () => {
     const run = running({}, spec("a"), spec("b"))
-    run.retry("a", 1_000)
-    run.retry("b", 2_000)
+    run.failAgain("a", 1_000)
+    run.failAgain("b", 2_000)
     run.cancel("a")
     expect(nextWake(run.state)).toBe(start + 2_000)
     expect(run.tick(5_000)).toMatchObject([{ _tag: "WorkQueued", id: "b" }])
@@ -131,7 +119,7 @@ describe("cancel", () => {
     run.record("a", "launch")
     run.interrupted("a")
     expect(run.status("a")).toBe("cleaning")
-    expect(run.entry("a").live!.steps.get("launch")?.result).toBe("launch of a")
+    expect(run.entry("a").live!.steps!.get("launch")?.result).toBe("launch of a")
   })
 
   it("withdraws what the work asked for", () => {
@@ -195,7 +183,7 @@ describe("cancel", () => {
 
   it("of a work whose payload could not be read cleans nothing, before and after the next open", () => {
     const run = running({}, spec("a", { kind: "Undo" }), spec("b", { kind: "Undo" }))
-    for (const id of ["a", "b"]) run.give({ _tag: "Block", id, attempt: 1, what: "of another version" })
+    for (const id of ["a", "b"]) run.give({ _tag: "Block", id, start: 1, what: "of another version" })
     expect(tags(run.cancel("a"))).toEqual(["WorkCancelled"])
     run.crash()
     expect(tags(run.cancel("b"))).toEqual(["WorkCancelled"])
@@ -206,7 +194,7 @@ describe("cancel", () => {
     run.record("a", "launch")
     run.crash()
     run.schedule()
-    run.give({ _tag: "Block", id: "a", attempt: 1, what: "of another version" })
+    run.give({ _tag: "Block", id: "a", start: 2, what: "of another version" })
     run.crash()
     expect(tags(run.cancel("a"))).toEqual(["WorkCancelling", "WorkCleaning"])
   })
@@ -215,11 +203,11 @@ describe("cancel", () => {
 describe("late messages", () => {
   it("of the attempt before are ignored", () => {
     const run = running({}, spec("a"))
-    run.retry("a", 0)
+    run.failAgain("a", 0)
     run.schedule()
     const before = projection(run.state)
-    expect(run.refusal({ _tag: "Succeed", id: "a", attempt: 1, result: 1, children: [] })).toBe("Late")
-    expect(run.refusal({ _tag: "RecordStep", id: "a", attempt: 1, step: "s", result: 1, children: [] })).toBe("Late")
+    expect(run.refusal({ _tag: "Succeed", id: "a", start: 1, result: 1, children: [] })).toBe("Late")
+    expect(run.refusal({ _tag: "RecordStep", id: "a", start: 1, step: "s", result: 1, children: [] })).toBe("Late")
     expect(projection(run.state)).toBe(before)
     expect(tags(run.succeed("a"))).toEqual(["WorkSucceeded"])
   })
@@ -227,439 +215,8 @@ describe("late messages", () => {
   it("of a settled work do not change its outcome", () => {
     const run = running({}, spec("a"))
     run.fail("a")
-    expect(run.refusal({ _tag: "Succeed", id: "a", attempt: 1, result: 1, children: [] })).toBe("Late")
+    expect(run.refusal({ _tag: "Succeed", id: "a", start: 1, result: 1, children: [] })).toBe("Late")
     expect(run.entry("a").outcome).toEqual({ _tag: "Failed", failure: boom })
-  })
-})
-
-describe("slots", () => {
-  it("of a spec are held from start to end", () => {
-    const run = Driver.start({ pools: { gpu: 2 } }, spec("a", { slots: { gpu: 2 } }), spec("b", { slots: { gpu: 1 } }))
-    expect(run.schedule()).toEqual(["a"])
-    expect(run.state.pools.get("gpu")).toEqual({ size: 2, used: 2 })
-    run.succeed("a")
-    expect(run.schedule()).toEqual(["b"])
-  })
-
-  it("a work that asks for what is taken lends its concurrency unit", () => {
-    const run = running({ concurrency: 2, pools: { gpu: 1 } }, spec("a"), spec("b"), spec("c"))
-    run.request("a", "h", { gpu: 1 })
-    run.request("b", "h", { gpu: 1 })
-    expect(run.state.units).toBe(1)
-    expect(run.schedule()).toEqual(["c"])
-    expect(run.state.units).toBe(2)
-  })
-
-  it("a work that lent its unit goes on only when there is a unit again", () => {
-    const run = running({ concurrency: 2, pools: { gpu: 1 } }, spec("a"), spec("b"), spec("c"))
-    run.request("a", "h", { gpu: 1 })
-    run.request("b", "h", { gpu: 1 })
-    run.schedule()
-    run.release("a", "h")
-    expect(run.schedule()).toEqual([])
-    run.succeed("c")
-    expect(run.schedule()).toEqual(["b/h"])
-    expect(run.state.units).toBe(2)
-  })
-
-  it("a claim that is free is granted at once, and keeps the unit", () => {
-    const run = running({ concurrency: 1, pools: { gpu: 1 } }, spec("a"), spec("b", { priority: -1 }))
-    expect(tags(run.request("b", "h", { gpu: 1 }))).toEqual(["SlotsGranted"])
-    expect(run.state.units).toBe(1)
-    expect(run.schedule()).toEqual([])
-  })
-
-  it("a claim that is free is not granted at once when somebody who waits for it comes first", () => {
-    const run = running({ concurrency: 3, pools: { gpu: 1 } }, spec("a"), spec("b"), spec("c"))
-    run.request("a", "h", { gpu: 1 })
-    run.request("b", "h", { gpu: 1 })
-    run.release("a", "h")
-    expect(tags(run.request("c", "h", { gpu: 1 }))).toEqual(["SlotsRequested"])
-    expect(run.schedule()).toEqual(["b/h"])
-  })
-
-  it("whoever started last does not overtake one that lent it the unit it runs on", () => {
-    const run = running({ concurrency: 2, pools: { machine: 1 } }, spec("a"), spec("b"), spec("c"))
-    run.request("a", "machine", { machine: 1 })
-    run.request("b", "machine", { machine: 1 })
-    expect(run.schedule()).toEqual(["c"])
-    run.release("a", "machine")
-    expect(tags(run.request("c", "machine", { machine: 1 }))).toEqual(["SlotsRequested"])
-    expect(run.schedule()).toEqual(["b/machine"])
-    run.succeed("b")
-    expect(run.schedule()).toEqual(["c/machine"])
-  })
-
-  it("a claim that is free is granted at once when those who wait want other things", () => {
-    const run = running({ concurrency: 1, pools: { gpu: 1, disk: 1 } }, spec("a", { priority: 5 }))
-    run.add(spec("b"), spec("c", { slots: { disk: 1 } }))
-    expect(tags(run.request("a", "h", { gpu: 1 }))).toEqual(["SlotsGranted"])
-  })
-
-  it("a claim that is free is granted at once when those before it could not go on anyway", () => {
-    const run = running({ concurrency: 1, pools: { gpu: 1 } }, spec("a", { priority: 5 }))
-    run.add(spec("no handler", { kind: "Lost", slots: { gpu: 1 } }), spec("too large", { slots: { gpu: 2 } }))
-    expect(tags(run.request("a", "h", { gpu: 1 }))).toEqual(["SlotsGranted"])
-  })
-
-  it("a claim queues among the works that wait to start, in the same order", () => {
-    const run = running(
-      { concurrency: 1, pools: { gpu: 1 } },
-      spec("holder", { priority: -9, slots: { gpu: 1 } })
-    )
-    run.request("holder", "more", { gpu: 1 })
-    run.add(spec("asker", { priority: -1 }))
-    expect(run.schedule()).toEqual(["asker"])
-    run.request("asker", "h", { gpu: 1 })
-    run.add(spec("urgent", { priority: -2, slots: { gpu: 1 } }), spec("later", { slots: { gpu: 1 } }))
-    run.succeed("holder")
-    expect(run.schedule()).toEqual(["urgent"])
-    run.succeed("urgent")
-    expect(run.schedule()).toEqual(["asker/h"])
-  })
-
-  it("the same claim asked twice is held once", () => {
-    const run = running({ pools: { gpu: 2 } }, spec("a"))
-    run.request("a", "h", { gpu: 1 })
-    expect(run.request("a", "h", { gpu: 1 })).toEqual([])
-    expect(run.state.pools.get("gpu")!.used).toBe(1)
-  })
-
-  it("a claim that is asked again while it waits takes the place of the earlier one", () => {
-    const run = running({ pools: { gpu: 2 } }, spec("a"), spec("b"))
-    run.request("a", "h", { gpu: 2 })
-    run.request("b", "h", { gpu: 1 })
-    expect(tags(run.request("b", "h", { gpu: 2 }))).toEqual(["SlotsRequested"])
-    run.release("a", "h")
-    expect(run.schedule()).toEqual(["b/h"])
-    expect(run.state.pools.get("gpu")!.used).toBe(2)
-    run.succeed("b")
-    expect(run.state.pools.get("gpu")!.used).toBe(0)
-  })
-
-  it("a work with several claims under way gets its unit back with the last, and is not locked out by itself", () => {
-    const run = running({ concurrency: 1, pools: { gpu: 1, disk: 1 } }, spec("a", { slots: { gpu: 1, disk: 1 } }))
-    run.request("a", "one", { gpu: 1 })
-    run.add(spec("b"))
-    expect(run.schedule()).toEqual(["b"])
-    run.request("b", "one", { gpu: 1 })
-    run.request("b", "two", { disk: 1 })
-    run.succeed("a")
-    expect(run.schedule()).toEqual(["b/one", "b/two"])
-    expect(run.state.units).toBe(1)
-    expect(run.entry("b").live!.lent).toBe(false)
-  })
-
-  it("that are released go back once, and may be asked for again", () => {
-    const run = running({ pools: { gpu: 1 } }, spec("a"))
-    run.request("a", "h", { gpu: 1 })
-    run.release("a", "h")
-    expect(run.release("a", "h")).toEqual([])
-    expect(run.state.pools.get("gpu")!.used).toBe(0)
-    expect(tags(run.request("a", "h", { gpu: 1 }))).toEqual(["SlotsGranted"])
-    run.succeed("a")
-    expect(run.state.pools.get("gpu")!.used).toBe(0)
-  })
-
-  it("held until a step are given back with its record, and not before", () => {
-    const run = running({ pools: { machine: 1 } }, spec("a"), spec("b"))
-    run.request("a", "machine", { machine: 1 }, { until: "poll" })
-    run.request("b", "machine", { machine: 1 }, { until: "poll" })
-    run.record("a", "launch")
-    expect(run.schedule()).toEqual([])
-    run.record("a", "poll")
-    expect(run.schedule()).toEqual(["b/machine"])
-  })
-
-  it("held until a step that is recorded already are not taken again", () => {
-    const run = running({ pools: { machine: 1 } }, spec("a"))
-    run.request("a", "machine", { machine: 1 }, { until: "poll" })
-    run.record("a", "poll")
-    run.crash()
-    run.schedule()
-    expect(run.request("a", "machine", { machine: 1 }, { until: "poll" })).toEqual([])
-    expect(run.state.pools.get("machine")!.used).toBe(0)
-  })
-
-  it("of a step alone are given back with its record", () => {
-    const run = running({ pools: { gpu: 1 } }, spec("a"))
-    run.request("a", "step:build", { gpu: 1 }, { step: "build" })
-    run.record("a", "build")
-    expect(run.state.pools.get("gpu")!.used).toBe(0)
-  })
-
-  it("of a step alone are given back by a crash, and those that are held across steps are not", () => {
-    const run = running(
-      { pools: { gpu: 1, machine: 1 } },
-      spec("a", { slots: {} }),
-      spec("b", { slots: { machine: 1 } })
-    )
-    run.succeed("b")
-    run.request("a", "machine", { machine: 1 }, { until: "poll" })
-    run.request("a", "step:build", { gpu: 1 }, { step: "build" })
-    run.add(spec("c", { priority: -1, slots: { machine: 1 } }), spec("d", { slots: { gpu: 1 } }))
-    run.crash()
-    expect(run.state.pools.get("gpu")!.used).toBe(0)
-    expect(run.state.pools.get("machine")!.used).toBe(1)
-    expect(run.schedule()).toEqual(["a", "d"])
-    expect(run.request("a", "machine", { machine: 1 }, { until: "poll" })).toEqual([])
-  })
-
-  it("that are held stay held while the work waits for its retry", () => {
-    const run = running({ pools: { machine: 1 } }, spec("a"), spec("b"))
-    run.request("a", "machine", { machine: 1 })
-    run.retry("a", 1_000)
-    expect(tags(run.request("b", "machine", { machine: 1 }))).toEqual(["SlotsRequested"])
-    expect(run.schedule()).toEqual([])
-    run.tick(1_000)
-    run.schedule()
-    run.succeed("a")
-    expect(run.schedule()).toEqual(["b/machine"])
-  })
-
-  it("that a dead attempt asked for are not granted to it", () => {
-    const run = running({ pools: { gpu: 1 } }, spec("a"), spec("b"))
-    run.request("a", "h", { gpu: 1 })
-    run.request("b", "h", { gpu: 1 })
-    run.retry("b", 1_000)
-    run.succeed("a")
-    expect(run.schedule()).toEqual([])
-    expect(run.state.pools.get("gpu")!.used).toBe(0)
-  })
-
-  it("of a pool that the run does not have are refused by name", () => {
-    const run = running({ pools: { gpu: 1 } }, spec("a"))
-    for (const pool of ["cpu", "constructor"]) {
-      const command = { _tag: "RequestSlots", id: "a", attempt: 1, hold: "h", claims: { [pool]: 1 } } as const
-      expect(run.refusal(command)).toBe("InvalidWork")
-      const added = run.try({ _tag: "Add", specs: [spec("b", { slots: { [pool]: 2 } })] })
-      expect(Result.isFailure(added) && added.failure).toMatchObject({
-        _tag: "InvalidWork",
-        id: "b",
-        field: `slots.${pool}`,
-        value: "2",
-        message: expect.stringContaining("gpu")
-      })
-    }
-  })
-
-  it("are granted in a pausing run, which starts nothing", () => {
-    const run = running({ pools: { gpu: 1 } }, spec("a"), spec("b"))
-    run.request("a", "h", { gpu: 1 })
-    run.request("b", "h", { gpu: 1 })
-    run.add(spec("c"))
-    run.give({ _tag: "Pause", ...by })
-    run.succeed("a")
-    expect(run.schedule()).toEqual(["b/h"])
-    run.succeed("b")
-    expect(run.state.name).toBe("paused")
-    expect(run.schedule()).toEqual([])
-  })
-})
-
-describe("dedupe", () => {
-  it("merges a work into a queued one with the same key", () => {
-    const run = Driver.start({}, spec("a", { dedupe: "plan" }))
-    expect(run.add(spec("b", { dedupe: "plan" }))).toEqual([])
-    expect(ids(run)).toEqual(["a"])
-  })
-
-  it("merges within one batch, and adds the rest of it", () => {
-    const run = Driver.start()
-    run.add(spec("a", { dedupe: "plan" }), spec("b", { dedupe: "plan" }), spec("c", { dedupe: "other" }), spec("d"))
-    expect(ids(run)).toEqual(["a", "c", "d"])
-  })
-
-  it("does not merge into a work that has begun", () => {
-    const run = running({}, spec("a", { dedupe: "plan" }))
-    run.add(spec("b", { dedupe: "plan" }))
-    expect(ids(run)).toEqual(["a", "b"])
-  })
-
-  it("does not merge into a work that is queued again after it had begun", () => {
-    const run = running({}, spec("a", { dedupe: "plan" }))
-    run.crash()
-    run.add(spec("b", { dedupe: "plan" }))
-    expect(ids(run)).toEqual(["a", "b"])
-  })
-
-  it("does not merge into a work that was cancelled before it began", () => {
-    const run = Driver.start({}, spec("a", { dedupe: "plan" }))
-    run.cancel("a")
-    run.add(spec("b", { dedupe: "plan" }))
-    expect(ids(run)).toEqual(["a", "b"])
-  })
-
-  it("keeps the key of one that waits when another with it ends", () => {
-    const run = running({ concurrency: 1 }, spec("a", { dedupe: "plan" }))
-    run.add(spec("b", { dedupe: "plan" }))
-    run.succeed("a")
-    run.add(spec("c", { dedupe: "plan" }))
-    expect(ids(run)).toEqual(["a", "b"])
-  })
-
-  it("merges children into what waits, and into each other", () => {
-    const run = running({ concurrency: 1 }, spec("a"), spec("b", { dedupe: "one" }))
-    run.succeed(
-      "a",
-      child("c", "success", { dedupe: "one" }),
-      child("d", "success", { dedupe: "two" }),
-      child("e", "success", { dedupe: "two" })
-    )
-    expect(ids(run)).toEqual(["a", "b", "d"])
-  })
-
-  it("does not hide a duplicate id", () => {
-    const run = Driver.start({}, spec("a", { dedupe: "plan" }))
-    expect(run.refusal({ _tag: "Add", specs: [spec("b"), spec("a", { dedupe: "plan" })] })).toBe("DuplicateWork")
-    expect(run.refusal({ _tag: "Add", specs: [spec("c"), spec("c")] })).toBe("DuplicateWork")
-    expect(ids(run)).toEqual(["a"])
-  })
-})
-
-describe("children", () => {
-  const all = [child("s", "success"), child("f", "failure"), child("x", "always")]
-
-  it("for success come with success", () => {
-    const run = running({}, spec("a"))
-    run.succeed("a", ...all)
-    expect(ids(run)).toEqual(["a", "s", "x"])
-  })
-
-  it("for failure come with failure", () => {
-    const run = running({}, spec("a"))
-    run.fail("a", ...all)
-    expect(ids(run)).toEqual(["a", "f", "x"])
-  })
-
-  it("die with an attempt that is tried again", () => {
-    const run = running({}, spec("a"))
-    run.give({ _tag: "Fail", id: "a", attempt: 1, failure: boom, retryAt: start, children: all })
-    expect(ids(run)).toEqual(["a"])
-    run.schedule()
-    run.succeed("a")
-    expect(ids(run)).toEqual(["a"])
-  })
-
-  it("of a recorded step survive retries and crashes, and come when the work settles", () => {
-    const run = running({}, spec("a"))
-    run.record("a", "one", ...all)
-    run.retry("a", 0)
-    run.schedule()
-    run.crash()
-    run.schedule()
-    expect(ids(run)).toEqual(["a"])
-    run.succeed("a", child("own"))
-    expect(ids(run)).toEqual(["a", "s", "x", "own"])
-  })
-
-  it("do not come with cancellation", () => {
-    const run = running({}, spec("a"))
-    run.record("a", "one", ...all)
-    run.cancel("a")
-    run.succeed("a", ...all)
-    expect(run.status("a")).toBe("cancelled")
-    expect(ids(run)).toEqual(["a"])
-  })
-
-  it("that are there already are not added again", () => {
-    const run = running({}, spec("a"), spec("b"))
-    run.succeed("a", child("c"))
-    run.record("b", "one", child("d"))
-    expect(run.succeed("b", child("c"), child("d"))).toMatchObject([{ _tag: "WorkSucceeded", children: [{ id: "d" }] }])
-    expect(ids(run)).toEqual(["a", "b", "c", "d"])
-    expect(run.state.unsettled).toBe(2)
-  })
-
-  it("keep the run from completing", () => {
-    const run = running({ keepOpen: false }, spec("a"))
-    expect(tags(run.succeed("a", child("b")))).toEqual(["WorkSucceeded"])
-    run.schedule()
-    expect(tags(run.succeed("b"))).toEqual(["WorkSucceeded", "RunCompleted"])
-  })
-})
-
-describe("opening with another configuration", () => {
-  it("a kind that is lost makes its works wait, and does not spoil them", () => {
-    const run = running({}, spec("a"), spec("b", { kind: "Undo" }))
-    run.crash({ kinds: { Undo: kind({ onCancel: true }) } })
-    expect(run.schedule()).toEqual(["b"])
-    expect(obstacle(run.state, "Plain", undefined)).toEqual({ _tag: "NoHandler", kind: "Plain" })
-    run.crash({ kinds: configOf().kinds })
-    expect(run.schedule()).toEqual(["a", "b"])
-  })
-
-  it("a pool that is lost makes its works wait", () => {
-    const run = Driver.start({ pools: { gpu: 1 } }, spec("a", { slots: { gpu: 1 } }))
-    run.crash({ pools: {} })
-    expect(run.schedule()).toEqual([])
-    expect(obstacle(run.state, "Plain", { gpu: 1 })).toEqual({ _tag: "Unsatisfiable", pool: "gpu", needs: 1, size: 0 })
-  })
-
-  it("a pool that got smaller than what is held gives out nothing until enough came back", () => {
-    const run = running({ pools: { gpu: 3 } }, spec("a"), spec("b"))
-    run.request("a", "h", { gpu: 2 })
-    run.request("b", "h", { gpu: 1 })
-    run.crash({ pools: { gpu: 2 } })
-    run.add(spec("c", { slots: { gpu: 1 } }))
-    expect(run.schedule()).toEqual(["a", "b"])
-    expect(obstacle(run.state, "Plain", { gpu: 1 })).toEqual({ _tag: "Slot", pool: "gpu", needs: 1, free: -1 })
-    run.release("b", "h")
-    expect(run.schedule()).toEqual([])
-    run.release("a", "h")
-    expect(run.schedule()).toEqual(["c"])
-  })
-
-  it("a new limit and a new concurrency hold from then on", () => {
-    const run = running({}, spec("a"), spec("b"), spec("c", { kind: "Undo" }), spec("d", { kind: "Undo" }))
-    run.crash({ concurrency: 2, kinds: { Plain: kind({ limit: 1 }), Undo: kind() } })
-    expect(run.schedule()).toEqual(["a", "c"])
-    expect(obstacle(run.state, "Plain", undefined)).toEqual({ _tag: "KindLimit", kind: "Plain", limit: 1 })
-    run.crash({ concurrency: 3, kinds: configOf().kinds })
-    expect(run.schedule()).toEqual(["a", "b", "c"])
-  })
-
-  it("a kind that now declares onCancel cleans what was cancelled under the old one", () => {
-    const run = running({}, spec("a"))
-    run.cancel("a")
-    expect(tags(run.crash({ kinds: { Plain: kind({ onCancel: true }) } }))).toEqual(["RunResumed", "WorkCleaning"])
-  })
-
-  it("a kind that no longer declares onCancel has nothing left to clean", () => {
-    const run = running({}, spec("a", { kind: "Undo" }), spec("b", { kind: "Undo" }))
-    run.cancel("a")
-    run.interrupted("a")
-    run.cancel("b")
-    run.crash({ kinds: { Undo: kind() } })
-    expect([run.status("a"), run.status("b")]).toEqual(["cancelled", "cancelled"])
-  })
-
-  it("a clean-up waits for a program that has its kind", () => {
-    const run = running({}, spec("a", { kind: "Undo" }))
-    run.cancel("a")
-    run.crash({ kinds: {} })
-    expect(run.status("a")).toBe("cleaning")
-    run.crash({ kinds: {} })
-    expect(run.status("a")).toBe("cleaning")
-  })
-
-  it("a run that is kept open by it does not complete until it is closed", () => {
-    const run = running({ keepOpen: false }, spec("a"))
-    run.crash({ keepOpen: true })
-    run.schedule()
-    expect(tags(run.succeed("a"))).toEqual(["WorkSucceeded"])
-    expect(tags(run.give({ _tag: "Close" }))).toEqual(["RunClosed", "RunCompleted"])
-  })
-
-  it("a completed run that is kept open by it can be closed, and completes again after more work", () => {
-    const run = running({ keepOpen: false }, spec("a"))
-    run.succeed("a")
-    expect(run.state.name).toBe("completed")
-    run.crash({ keepOpen: true })
-    expect(tags(run.give({ _tag: "Close" }))).toEqual(["RunClosed"])
-    run.add(spec("b"))
-    run.schedule()
-    expect(tags(run.succeed("b"))).toEqual(["WorkSucceeded", "RunCompleted"])
   })
 })
 
@@ -672,14 +229,14 @@ describe("attempts", () => {
     run.crash()
     run.schedule()
     expect(run.attempt("a")).toBe(1)
-    run.retry("a", 0)
+    run.failAgain("a", 0)
     run.schedule()
     expect(run.attempt("a")).toBe(2)
     run.crash()
     run.schedule()
     expect(run.attempt("a")).toBe(2)
     run.fail("a")
-    expect(run.entry("a").live!.failures.map((each) => each.attempt)).toEqual([1, 2])
+    expect(run.entry("a").live!.failures!.map((each) => each.attempt)).toEqual([1, 2])
   })
 
   it("count the time that they lived through suspends and crashes, and a new one begins at zero", () => {
@@ -693,15 +250,15 @@ describe("attempts", () => {
     run.crash()
     expect(run.entry("a").live!.livedMillis).toBe(510)
     run.schedule()
-    run.retry("a", 0)
+    run.failAgain("a", 0)
     expect(run.entry("a").live!.livedMillis).toBe(0)
   })
 
   it("wait for their time, and are queued together when it has passed for several", () => {
     const run = running({}, spec("a"), spec("b"), spec("c"))
-    run.retry("a", 3_000)
-    run.retry("b", 1_000)
-    run.retry("c", 2_000)
+    run.failAgain("a", 3_000)
+    run.failAgain("b", 1_000)
+    run.failAgain("c", 2_000)
     expect(nextWake(run.state)).toBe(start + 1_000)
     expect(run.tick(999)).toEqual([])
     expect(run.tick(1_001)).toMatchObject([{ _tag: "WorkQueued", id: "b" }, { _tag: "WorkQueued", id: "c" }])
@@ -711,7 +268,7 @@ describe("attempts", () => {
 
   it("wait through a crash", () => {
     const run = running({}, spec("a"))
-    run.retry("a", 1_000)
+    run.failAgain("a", 1_000)
     run.now += 5_000
     expect(tags(run.crash())).toEqual(["RunResumed", "WorkQueued"])
     expect(run.schedule()).toEqual(["a"])
@@ -758,12 +315,12 @@ describe("a run", () => {
     run.give({ _tag: "Suspend", ...by })
     run.interrupted("a")
     expect(run.state.name).toBe("suspending")
-    run.retry("b", 1_000)
+    run.failAgain("b", 1_000)
     expect(run.state.name).toBe("suspended")
     expect(run.schedule()).toEqual([])
     run.crash()
     expect(run.schedule()).toEqual(["a"])
-    expect(run.entry("a").live!.steps.has("one")).toBe(true)
+    expect(run.entry("a").live!.steps!.has("one")).toBe(true)
     expect(run.status("b")).toBe("waiting")
   })
 

@@ -2,7 +2,7 @@
  * The view of a run: its hypothesis tree, and beside it what is known of each node's jobs. A fold over the journal's
  * events and nothing else, so it is the same for the planner, for the report and for whoever looks at a run from outside.
  */
-import { type CurrentWork, Projection, type RunEvent } from "@espalier/engine"
+import { type CurrentWork, Outcome, Projection, type RunEvent } from "@espalier/engine"
 import { EvidenceRecord } from "@espalier/platform/Evidence"
 import { JobHandle, TerminalStatus } from "@espalier/platform/Execution"
 import { Effect, Schema } from "effect"
@@ -203,6 +203,15 @@ const failureOf = (event: RunEvent.Of<"WorkFailed">): Failure.FailureRecord => {
       return Failure.make({
         kind: "infrastructure_failed",
         message: `The work timed out after ${failure.afterMillis} ms.`,
+        createdAt: event.at
+      })
+    case "Stalled":
+    case "Expired":
+    case "Crashed":
+    case "WorkerDied":
+      return Failure.make({
+        kind: "infrastructure_failed",
+        message: `The work failed: ${Outcome.describeFailure(failure)}.`,
         createdAt: event.at
       })
   }

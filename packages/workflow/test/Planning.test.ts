@@ -222,7 +222,7 @@ describe("requests for a plan", () => {
           open: (runId, options) =>
             Effect.map(real.open(runId, options), (writer) => ({
               ...writer,
-              append: (bodies) => Effect.andThen(Effect.sleep(20), writer.append(bodies))
+              append: (events, version) => Effect.andThen(Effect.sleep(20), writer.append(events, version))
             }))
         })
       }

@@ -2,98 +2,23 @@
  * What a command does: events, a typed refusal, or `Late` for the message of an attempt that is over.
  * `docs/life-of-a-work.md` is the table of this file.
  */
-import { Result, Schema } from "effect"
-import type { WorkFailure } from "../Outcome.ts"
-import type { RunConfig, RunEvent } from "../RunEvent.ts"
-import type { ChildSpec, Claims, WorkSpec } from "../WorkSpec.ts"
-import { hasRecords } from "./evolve.ts"
-import { isSettled, type RunState, Wake, type WorkEntry } from "./model.ts"
-import { fits, hasRival } from "./ready.ts"
-
-interface Asked {
-  readonly actor: string
-  readonly reason: string
-}
-
-interface FromHandler {
-  readonly id: string
-  readonly attempt: number
-}
-
-export type Command =
-  | { readonly _tag: "Start"; readonly config: RunConfig; readonly specs: ReadonlyArray<WorkSpec> }
-  | { readonly _tag: "Open"; readonly config: RunConfig }
-  | { readonly _tag: "Add"; readonly specs: ReadonlyArray<WorkSpec> }
-  | { readonly _tag: "Tick" }
-  | { readonly _tag: "Pause" } & Asked
-  | { readonly _tag: "Continue" } & Asked
-  | { readonly _tag: "Suspend" } & Asked
-  | { readonly _tag: "Cancel" } & Asked
-  | { readonly _tag: "Close" }
-  | { readonly _tag: "CancelWork"; readonly id: string } & Asked
-  | {
-    readonly _tag: "RecordStep"
-    readonly step: string
-    readonly result: unknown
-    readonly children: ReadonlyArray<ChildSpec>
-  } & FromHandler
-  | {
-    readonly _tag: "RequestSlots"
-    readonly hold: string
-    readonly claims: Claims
-    readonly until?: string
-    readonly step?: string
-  } & FromHandler
-  | { readonly _tag: "ReleaseSlots"; readonly hold: string } & FromHandler
-  | { readonly _tag: "Succeed"; readonly result: unknown; readonly children: ReadonlyArray<ChildSpec> } & FromHandler
-  | {
-    readonly _tag: "Fail"
-    readonly failure: WorkFailure
-    readonly retryAt: number | undefined
-    readonly children: ReadonlyArray<ChildSpec>
-  } & FromHandler
-  | { readonly _tag: "Interrupted"; readonly livedMillis: number } & FromHandler
-  | { readonly _tag: "Block"; readonly what: string } & FromHandler
-  | { readonly _tag: "Cleaned"; readonly id: string }
-
-/** The run does not take this command in the state that it is in. */
-export class RunNotAccepting extends Schema.TaggedError<RunNotAccepting>()("RunNotAccepting", {
-  command: Schema.String,
-  state: Schema.String,
-  message: Schema.String
-}) {}
-
-/** A work with this id is in the run already. */
-export class DuplicateWork extends Schema.TaggedError<DuplicateWork>()("DuplicateWork", {
-  id: Schema.String,
-  message: Schema.String
-}) {}
-
-/** No work of this id is in the run. */
-export class WorkNotFound extends Schema.TaggedError<WorkNotFound>()("WorkNotFound", {
-  id: Schema.String,
-  message: Schema.String
-}) {}
-
-/** The work has its final outcome already. */
-export class WorkSettled extends Schema.TaggedError<WorkSettled>()("WorkSettled", {
-  id: Schema.String,
-  status: Schema.String,
-  message: Schema.String
-}) {}
-
-/** A spec, or a claim, that the run cannot take. Names the field, the value and what is allowed. */
-export class InvalidWork extends Schema.TaggedError<InvalidWork>()("InvalidWork", {
-  id: Schema.String,
-  field: Schema.String,
-  value: Schema.String,
-  message: Schema.String
-}) {}
-
-/** The attempt that sent the message is over; nothing of it is recorded. */
-export class Late extends Schema.TaggedError<Late>()("Late", { id: Schema.String, message: Schema.String }) {}
-
-export type Refusal = RunNotAccepting | DuplicateWork | WorkNotFound | WorkSettled | InvalidWork | Late
+import { Result } from "effect"
+import { defaultMaxCrashes, type RunConfig, type RunEvent } from "../RunEvent.ts"
+import { admit, checkClaims, type Heirs, heirs, leave } from "./admit.ts"
+import { afterCancel, cancelIdle, cancelled, cancelRun, declaresOnCancel } from "./cancel.ts"
+import {
+  type Asked,
+  type AttemptEnd,
+  type Command,
+  InvalidWork,
+  Late,
+  type Refusal,
+  RunNotAccepting
+} from "./command.ts"
+import { controlEach, controlOne } from "./control.ts"
+import { checkLimits } from "./limits.ts"
+import { hasHandler, hasRecords, isSettled, kindOf, type RunState, startOf, type WorkEntry, workOf } from "./model.ts"
+import { fits, mustQueue } from "./ready.ts"
 
 export type Decision = Result.Result<ReadonlyArray<RunEvent>, Refusal>
 
@@ -108,7 +33,7 @@ const remedy: { readonly [state: string]: string } = {
   completed: "adding work extends it"
 }
 
-const refuse = (state: RunState, command: Command["_tag"]): Decision =>
+const refuse = (state: RunState, command: string): Decision =>
   Result.fail(
     new RunNotAccepting({
       command,
@@ -121,6 +46,25 @@ const refuse = (state: RunState, command: Command["_tag"]): Decision =>
 
 export const decide = (state: RunState, command: Command, now: number): Decision => {
   switch (command._tag) {
+    case "Succeed":
+    case "Fail":
+    case "Interrupted":
+    case "Block":
+    case "RecordStep":
+    case "RequestSlots":
+    case "ReleaseSlots":
+    case "Stuck":
+      return fromHandler(state, command, now)
+    case "Unstuck":
+      return state.stuck.has(`${command.id}#${command.start}`)
+        ? Result.succeed([{ _tag: "WorkUnstuck", at: now, id: command.id, start: command.start }])
+        : late(command.id)
+    case "Add":
+      return isAccepting(state) || state.name === "completed"
+        ? admit(state, command.specs, now, state.config)
+        : refuse(state, command._tag)
+    case "Tick":
+      return none
     case "Start": {
       if (state.name !== "absent") return refuse(state, command._tag)
       const start: RunEvent = { _tag: "RunStarted", at: now, config: command.config }
@@ -128,12 +72,6 @@ export const decide = (state: RunState, command: Command, now: number): Decision
     }
     case "Open":
       return open(state, command.config, now)
-    case "Tick":
-      return none
-    case "Add":
-      return isAccepting(state) || state.name === "completed"
-        ? admit(state, command.specs, now, state.config)
-        : refuse(state, command._tag)
     case "Pause":
       if (state.name === "pausing" || state.name === "paused") return none
       return state.name === "running" ? asked("RunPausing", command, now) : refuse(state, command._tag)
@@ -148,40 +86,38 @@ export const decide = (state: RunState, command: Command, now: number): Decision
     case "Cancel":
       if (state.name === "cancelling" || state.name === "cancelled") return none
       if (state.name === "absent" || state.name === "completed") return refuse(state, command._tag)
-      return Result.succeed([
-        { _tag: "RunCancelling", at: now, reason: command.reason, actor: command.actor },
-        ...Array.from(state.works.values()).flatMap((entry) =>
-          isSettled(entry.status) ? [] : cancelEntry(state, entry, command, now)
-        )
-      ])
+      return Result.succeed(cancelRun(state, command, now))
     case "Close":
       if (!isAccepting(state) && state.name !== "completed") return refuse(state, command._tag)
       return state.keepOpen ? Result.succeed([{ _tag: "RunClosed", at: now }]) : none
-    case "CancelWork": {
-      const entry = state.works.get(command.id)
-      if (entry === undefined) {
-        return Result.fail(
-          new WorkNotFound({ id: command.id, message: `no work "${command.id}" in this run: check the id` })
-        )
-      }
-      if (isSettled(entry.status)) {
-        return Result.fail(
-          new WorkSettled({
-            id: command.id,
-            status: entry.status,
-            message: `work "${command.id}" is ${entry.status} already; its outcome does not change`
-          })
-        )
-      }
-      return Result.succeed(cancelEntry(state, entry, command, now))
+    case "SetLimits": {
+      if (!isAccepting(state) && state.name !== "completed") return refuse(state, command._tag)
+      const invalid = checkLimits(state.config, command.limits)
+      if (invalid !== undefined) return Result.fail(invalid)
+      const { actor, limits, reason } = command
+      return Result.succeed([{ _tag: "LimitsChanged", at: now, limits, actor, reason }])
     }
+    case "PauseScope":
+    case "ContinueScope":
+      return isAccepting(state) || state.name === "completed"
+        ? pauseScope(state, command, now)
+        : refuse(state, command._tag)
+    case "Each":
+      return isAccepting(state) || state.name === "completed" || command.control._tag === "CancelWork"
+        ? controlEach(state, command.filter, command.control, command, now)
+        : refuse(state, command.control._tag)
+    case "CancelWork":
+    case "PauseWork":
+    case "ContinueWork":
+    case "RetryWork":
+    case "Reprioritize":
+      return isAccepting(state) || state.name === "completed" || command._tag === "CancelWork"
+        ? controlOne(state, command.id, command, command, now)
+        : refuse(state, command._tag)
     case "Cleaned": {
       const entry = state.works.get(command.id)
-      if (entry?.status !== "cleaning") return late(command.id)
-      return Result.succeed([cancelled(entry, now)])
+      return entry?.status === "cleaning" ? Result.succeed([cancelled(entry, now)]) : late(command.id)
     }
-    default:
-      return fromHandler(state, command, now)
   }
 }
 
@@ -194,17 +130,49 @@ const asked = (_tag: "RunPausing" | "RunContinued" | "RunSuspending", by: Asked,
 const late = (id: string): Decision =>
   Result.fail(new Late({ id, message: `an earlier attempt of "${id}" is over; what it says now is not recorded` }))
 
+const pauseScope = (
+  state: RunState,
+  { _tag, actor, reason, scope }: Extract<Command, { readonly _tag: "PauseScope" | "ContinueScope" }>,
+  now: number
+): Decision => {
+  if (scope._tag === "Kind" && state.kinds.get(scope.kind) === undefined) {
+    return Result.fail(
+      new InvalidWork({
+        id: "",
+        field: "kind",
+        value: scope.kind,
+        message: `the run knows no kind "${scope.kind}": its kinds are ${Array.from(state.kinds.keys()).join(", ")}`
+      })
+    )
+  }
+  const paused = scope._tag === "Kind" ? kindOf(state, scope.kind).paused : state.keys.get(scope.key)?.paused
+  if ((paused !== undefined) === (_tag === "PauseScope")) return none
+  return Result.succeed([
+    { _tag: _tag === "PauseScope" ? "ScopePaused" : "ScopeContinued", at: now, scope, actor, reason }
+  ])
+}
+
 /**
- * A new process takes the run up. Cancelling works whose handler died with the old one go on to their clean-up, as the
- * kinds of the new process declare it: it is the one that must do it. A clean-up that it no longer declares is over.
+ * A new process takes the run up. Works whose process died with them in the middle too often are given up. Cancelling
+ * works whose handler died with the old one go on to their clean-up, as the kinds of the new process declare it: it
+ * is the one that must do it. A clean-up that it no longer declares is over.
  */
 const open = (state: RunState, config: RunConfig, now: number): Decision => {
   if (state.name === "absent") return refuse(state, "Open")
   if (state.name === "cancelled") return none
   const events: Array<RunEvent> = [{ _tag: "RunResumed", at: now, config }]
+  const maxCrashes = config.maxCrashes ?? defaultMaxCrashes
+  const left: Heirs = { ids: new Set(), keys: new Map() }
   for (const entry of state.begun) {
     if (entry.status === "cancelling") events.push(afterCancel(state, entry, config, now))
     if (entry.status === "cleaning" && !declaresOnCancel(state, entry, config)) events.push(cancelled(entry, now))
+    const times = entry.live!.crashes + 1
+    if (entry.status === "running" && times >= maxCrashes && state.name !== "cancelling") {
+      const failure = { _tag: "Crashed", times } as const
+      const { children, replaced } = heirs(state, entry, [], "failure", now, left)
+      leave(left, children)
+      events.push(...replaced, { _tag: "WorkFailed", at: now, id: entry.spec.id, failure, children })
+    }
   }
   if (state.name !== "cancelling") return Result.succeed(events)
   // The journal's tail may have been torn off within the events of the cancel: it is carried through.
@@ -215,185 +183,72 @@ const open = (state: RunState, config: RunConfig, now: number): Decision => {
   return Result.succeed(events)
 }
 
-/** All specs or none. Those that an idempotency key merges into a queued work add nothing. */
-const admit = (
-  state: RunState,
-  specs: ReadonlyArray<WorkSpec>,
-  now: number,
-  config: RunConfig
-): Decision => {
-  const ids = new Set<string>()
-  const keys = new Set<string>()
-  const events: Array<RunEvent> = []
-  for (const spec of specs) {
-    if (state.works.has(spec.id) || ids.has(spec.id)) {
-      return Result.fail(
-        new DuplicateWork({
-          id: spec.id,
-          message: `a work with the id "${spec.id}" is in the run already: ids are unique in a run`
-        })
-      )
-    }
-    const invalid = checkClaims(config, spec.id, "slots", spec.slots)
-    if (invalid !== undefined) return Result.fail(invalid)
-    if (spec.dedupe !== undefined) {
-      if (state.dedupe.has(spec.dedupe) || keys.has(spec.dedupe)) continue
-      keys.add(spec.dedupe)
-    }
-    ids.add(spec.id)
-    events.push({ _tag: "WorkAdded", at: now, spec })
-  }
-  return Result.succeed(events)
-}
+type FromHandler =
+  | AttemptEnd
+  | Extract<Command, { readonly _tag: "RecordStep" | "RequestSlots" | "ReleaseSlots" | "Stuck" }>
 
-const checkClaims = (
-  config: RunConfig,
-  id: string,
-  field: string,
-  claims: Claims | undefined
-): InvalidWork | undefined => {
-  for (const pool in claims) {
-    if (!Object.hasOwn(config.pools, pool)) {
-      const known = Object.keys(config.pools)
-      return new InvalidWork({
-        id,
-        field: `${field}.${pool}`,
-        value: String(claims[pool]),
-        message: `work "${id}" claims the pool "${pool}", which this run does not have: ${
-          known.length === 0 ? "give the run pools when it is opened" : `its pools are ${known.join(", ")}`
-        }`
-      })
-    }
-  }
-  return undefined
-}
-
-/**
- * The children that become works now. One whose id is in the run already has been added by an earlier record and
- * is not added again; one whose key is queued is merged.
- */
-const heirs = (
-  state: RunState,
-  entry: WorkEntry,
-  own: ReadonlyArray<ChildSpec>,
-  on: "success" | "failure"
-): Array<WorkSpec> => {
-  const ids = new Set<string>()
-  const keys = new Set<string>()
-  const specs: Array<WorkSpec> = []
-  const consider = (child: ChildSpec): void => {
-    if (child.on !== on && child.on !== "always") return
-    const { spec } = child
-    if (state.works.has(spec.id) || ids.has(spec.id)) return
-    if (spec.dedupe !== undefined) {
-      if (state.dedupe.has(spec.dedupe) || keys.has(spec.dedupe)) return
-      keys.add(spec.dedupe)
-    }
-    ids.add(spec.id)
-    specs.push(spec)
-  }
-  for (const step of entry.live!.steps.values()) step.children.forEach(consider)
-  own.forEach(consider)
-  return specs
-}
-
-const cancelled = (entry: WorkEntry, now: number): RunEvent => ({
-  _tag: "WorkCancelled",
-  at: now,
-  id: entry.spec.id,
-  ...entry.live!.cancel!
-})
-
-/** Whether a handler has run. One that could not read its payload has not: only records tell of an earlier one. */
-const hasBegun = (entry: WorkEntry): boolean =>
-  entry.live !== undefined && (entry.status !== "blocked" || hasRecords(entry.live))
-
-/** Of a kind that the program lost, what was last declared holds: its clean-up waits for a program that has it. */
-const declaresOnCancel = (state: RunState, entry: WorkEntry, config: RunConfig): boolean => {
-  const { kind } = entry.spec
-  return Object.hasOwn(config.kinds, kind) ? config.kinds[kind]!.onCancel : state.kinds.get(kind)?.onCancel === true
-}
-
-/** The handler of a cancelling work has ended. */
-const afterCancel = (state: RunState, entry: WorkEntry, config: RunConfig, now: number): RunEvent =>
-  declaresOnCancel(state, entry, config)
-    ? { _tag: "WorkCleaning", at: now, id: entry.spec.id }
-    : cancelled(entry, now)
-
-/** Cancels a work that has no handler. */
-const cancelIdle = (state: RunState, entry: WorkEntry, by: Asked, config: RunConfig, now: number): Array<RunEvent> => {
-  const { actor, reason } = by
-  const event = { at: now, id: entry.spec.id }
-  return hasBegun(entry) && declaresOnCancel(state, entry, config)
-    ? [{ _tag: "WorkCancelling", ...event, reason, actor }, { _tag: "WorkCleaning", ...event }]
-    : [{ _tag: "WorkCancelled", ...event, reason, actor }]
-}
-
-const cancelEntry = (state: RunState, entry: WorkEntry, by: Asked, now: number): Array<RunEvent> => {
-  if (entry.status === "cancelling" || entry.status === "cleaning") return []
-  const { actor, reason } = by
-  return entry.status === "running"
-    ? [{ _tag: "WorkCancelling", at: now, id: entry.spec.id, reason, actor }]
-    : cancelIdle(state, entry, by, state.config, now)
-}
-
-type HandlerCommand = Extract<Command, FromHandler>
-
-const fromHandler = (state: RunState, command: HandlerCommand, now: number): Decision => {
-  const entry = state.works.get(command.id)
-  const live = entry?.live
-  if (
-    entry === undefined || live === undefined || live.attempt !== command.attempt ||
-    (entry.status !== "running" && entry.status !== "cancelling")
-  ) return late(command.id)
-  const id = command.id
-  if (command._tag === "RecordStep") {
-    return Result.succeed([{
-      _tag: "StepRecorded",
-      at: now,
-      id,
-      step: command.step,
-      result: command.result as never,
-      children: command.children
-    }])
-  }
-  if (command._tag === "ReleaseSlots") {
-    return live.holds.has(command.hold)
-      ? Result.succeed([{ _tag: "SlotsReleased", at: now, id, hold: command.hold }])
-      : none
-  }
-  if (entry.status === "cancelling") {
-    if (command._tag === "RequestSlots") return late(id)
-    const hasNothingToUndo = command._tag === "Block" && !hasRecords(live)
-    return Result.succeed([hasNothingToUndo ? cancelled(entry, now) : afterCancel(state, entry, state.config, now)])
-  }
+const fromHandler = (state: RunState, command: FromHandler, now: number): Decision => {
+  const { id } = command
+  const entry = workOf(state, id)
+  if (entry === undefined || !hasHandler(entry.status) || startOf(entry) !== command.start) return late(id)
+  const live = entry.live!
   switch (command._tag) {
-    case "RequestSlots":
-      return requestSlots(state, entry, command, now)
-    case "Succeed":
+    case "RecordStep":
+      // Recorded once: a handler that says it again has broken the rules, and changes nothing.
+      if (live.steps?.has(command.step) === true && command.cursor !== true) return none
       return Result.succeed([{
-        _tag: "WorkSucceeded",
+        _tag: "StepRecorded",
         at: now,
         id,
+        step: command.step,
         result: command.result as never,
-        children: heirs(state, entry, command.children, "success")
+        children: command.children,
+        ...(command.cursor === true ? { cursor: true } : {})
       }])
-    case "Fail":
+    case "ReleaseSlots":
+      return live.holds?.has(command.hold) === true
+        ? Result.succeed([{ _tag: "SlotsReleased", at: now, id, hold: command.hold }])
+        : none
+    case "RequestSlots":
+      return entry.status === "cancelling" ? late(id) : requestSlots(state, entry, command, now)
+    case "Stuck":
       return Result.succeed([
-        command.retryAt === undefined
-          ? {
-            _tag: "WorkFailed",
-            at: now,
-            id,
-            failure: command.failure,
-            children: heirs(state, entry, command.children, "failure")
-          }
-          : { _tag: "WorkRetryScheduled", at: now, id, failure: command.failure, wakeAt: command.retryAt }
+        { _tag: "WorkStuck", at: now, id, start: command.start, keepsSlots: command.keepsSlots },
+        ...ending(state, entry, command.end, now)
       ])
+    default:
+      return Result.succeed(ending(state, entry, command, now))
+  }
+}
+
+/** The handler is over, or given up. */
+const ending = (state: RunState, entry: WorkEntry, end: AttemptEnd, now: number): ReadonlyArray<RunEvent> => {
+  const { id } = end
+  if (entry.status === "cancelling") {
+    const hasNothingToUndo = end._tag === "Block" && !hasRecords(entry.live!)
+    return [hasNothingToUndo ? cancelled(entry, now) : afterCancel(state, entry, state.config, now)]
+  }
+  switch (end._tag) {
+    case "Succeed": {
+      const { children, replaced } = heirs(state, entry, end.children, "success", now)
+      const event: RunEvent = { _tag: "WorkSucceeded", at: now, id, result: end.result as never, children }
+      return replaced.length === 0 ? [event] : [...replaced, event]
+    }
+    case "Fail": {
+      const { failure, from, retryAt } = end
+      if (retryAt !== undefined) {
+        const isRecorded = from !== undefined && entry.live!.steps?.has(from) === true
+        return [
+          { _tag: "WorkRetryScheduled", at: now, id, failure, wakeAt: retryAt, ...(isRecorded ? { from } : {}) }
+        ]
+      }
+      const { children, replaced } = heirs(state, entry, end.children, "failure", now)
+      return [...replaced, { _tag: "WorkFailed", at: now, id, failure, children }]
+    }
     case "Interrupted":
-      return Result.succeed([{ _tag: "WorkInterrupted", at: now, id, livedMillis: command.livedMillis }])
+      return [{ _tag: "WorkInterrupted", at: now, id, livedMillis: end.livedMillis }]
     case "Block":
-      return Result.succeed([{ _tag: "WorkBlocked", at: now, id, what: command.what }])
+      return [{ _tag: "WorkBlocked", at: now, id, what: end.what }]
   }
 }
 
@@ -405,9 +260,11 @@ const requestSlots = (
 ): Decision => {
   const { claims, hold, id, step, until } = command
   const { holds, lent, steps } = entry.live!
-  if (holds.has(hold)) return none
+  if (holds?.has(hold) === true) return none
   // The step that would give the claim back, or that it is for, is over: nothing would ever release it.
-  if ((until !== undefined && steps.has(until)) || (step !== undefined && steps.has(step))) return none
+  if (steps !== undefined) {
+    if ((until !== undefined && steps.has(until)) || (step !== undefined && steps.has(step))) return none
+  }
   const invalid = checkClaims(state.config, id, `hold "${hold}"`, claims)
   if (invalid !== undefined) return Result.fail(invalid)
   const event = {
@@ -418,21 +275,7 @@ const requestSlots = (
     ...(until === undefined ? {} : { until }),
     ...(step === undefined ? {} : { step })
   }
-  // Granted at once only if nobody who waits for the same pools would have come first.
-  return !lent && fits(state, claims) && !hasRival(state, entry, claims)
+  return !lent && fits(state, claims) && !mustQueue(state, entry, claims, now)
     ? Result.succeed([{ _tag: "SlotsGranted", ...event }])
     : Result.succeed([{ _tag: "SlotsRequested", ...event }])
-}
-
-/** What follows from the state alone: works whose time has come, and ends of the run's own transitions. */
-export const follow = (state: RunState, now: number): RunEvent | undefined => {
-  const wake = state.wakes.peek()
-  if (wake instanceof Wake && wake.at <= now && state.name !== "cancelled" && state.name !== "completed") {
-    return { _tag: "WorkQueued", at: now, id: wake.entry.spec.id }
-  }
-  if (isAccepting(state) && !state.keepOpen && state.unsettled === 0) return { _tag: "RunCompleted", at: now }
-  if (state.name === "pausing" && state.handlers === 0) return { _tag: "RunPaused", at: now }
-  if (state.name === "suspending" && state.handlers === 0) return { _tag: "RunSuspended", at: now }
-  if (state.name === "cancelling" && state.unsettled === 0) return { _tag: "RunCancelled", at: now }
-  return undefined
 }

@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 import type { JournalError, RunNotFound } from "../Journal.ts"
-import type { RunQuarantined } from "../RunError.ts"
-import type { Refusal } from "./decide.ts"
+import type { OutcomeExpired, RunQuarantined } from "../RunError.ts"
+import type { Refusal } from "./command.ts"
 
 /** What a message to a run may be answered with. */
-export type RunError = Refusal | JournalError | RunNotFound | RunQuarantined
+export type RunError = Refusal | JournalError | RunNotFound | RunQuarantined | OutcomeExpired
 
 /** Only these errors can follow from what was asked; another one is a fault of the engine, and a defect. */
 export const only = <Tag extends RunError["_tag"]>(...tags: ReadonlyArray<Tag>) => {

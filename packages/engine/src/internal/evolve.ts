@@ -1,126 +1,52 @@
 /**
  * Folds one event into the state, in place. Total: it trusts the journal, checks nothing, decides nothing.
  */
-import type { RunConfig, RunEvent } from "../RunEvent.ts"
-import type { Claims, WorkSpec } from "../WorkSpec.ts"
-import { type Hold, type Live, type RunState, SlotRequest, Wake, WorkEntry, type WorkStatus } from "./model.ts"
-import { dequeue, enqueue } from "./ready.ts"
+import type { Outcome } from "../Outcome.ts"
+import type { Limits, PauseScope, RunConfig, RunEvent } from "../RunEvent.ts"
+import {
+  type Cause,
+  hasBegun,
+  hasRecords,
+  keyOf,
+  kindOf,
+  Live,
+  type RunState,
+  SlotRequest,
+  type WorkEntry,
+  workOf
+} from "./model.ts"
+import {
+  add,
+  addAlarm,
+  armExpiry,
+  dropAlarm,
+  dropRequests,
+  endAttempt,
+  free,
+  place,
+  release,
+  releaseWhere,
+  setStatus,
+  settle,
+  take,
+  unplace,
+  unsettle,
+  waitOf
+} from "./placement.ts"
+import { dequeue, enqueue, placeKey, settleKeys } from "./ready.ts"
+import { recordFailure, recordLag } from "./statistics.ts"
 
-const setStatus = (state: RunState, entry: WorkEntry, status: WorkStatus): void => {
-  state.counts[entry.status] -= 1
-  state.counts[status] += 1
-  entry.status = status
-}
-
-const hasHandler = (status: WorkStatus): boolean => status === "running" || status === "cancelling"
-
-const take = (state: RunState, claims: Claims | undefined): void => {
-  for (const name in claims) {
-    const pool = state.pools.get(name)
-    if (pool === undefined) state.pools.set(name, { size: 0, used: claims[name]! })
-    else pool.used += claims[name]!
-  }
-}
-
-const free = (state: RunState, claims: Claims | undefined): void => {
-  for (const name in claims) {
-    const pool = state.pools.get(name)
-    if (pool !== undefined) pool.used -= claims[name]!
-  }
-}
-
-const release = (state: RunState, live: Live, name: string, hold: Hold): void => {
-  live.holds.delete(name)
-  free(state, hold.claims)
-}
-
-const releaseWhere = (state: RunState, live: Live, predicate: (hold: Hold) => boolean): void => {
-  for (const [name, hold] of live.holds) if (predicate(hold)) release(state, live, name, hold)
-}
-
-/** Something of the work outlives its attempts. */
-export const hasRecords = (live: Live): boolean =>
-  live.steps.size > 0 || live.failures.length > 0 || live.holds.size > 0 || live.livedMillis > 0
-
-/** The handler is no longer alive: what an attempt holds as such goes back; what is held across steps stays. */
-const endAttempt = (state: RunState, entry: WorkEntry): void => {
-  if (!hasHandler(entry.status)) return
-  const live = entry.live!
-  for (const request of live.requests.values()) dequeue(state, request)
-  live.requests.clear()
-  if (!live.lent) state.units -= 1
-  live.lent = false
-  state.handlers -= 1
-  kindOf(state, entry.spec.kind).running -= 1
-  free(state, entry.spec.slots)
-  releaseWhere(state, live, (hold) => hold.step !== undefined)
-}
-
-const kindOf = (state: RunState, name: string) => {
-  let kind = state.kinds.get(name)
-  if (kind === undefined) {
-    kind = { limit: Infinity, onCancel: false, known: false, running: 0 }
-    state.kinds.set(name, kind)
-  }
-  return kind
-}
-
-const dropFromQueue = (state: RunState, entry: WorkEntry): void => {
-  if (entry.status === "queued") dequeue(state, entry)
-  if (entry.detail instanceof Wake) state.wakes.remove(entry.detail)
-  entry.detail = undefined
-  if (entry.spec.dedupe !== undefined && state.dedupe.get(entry.spec.dedupe) === entry.spec.id) {
-    state.dedupe.delete(entry.spec.dedupe)
-  }
-}
-
-const settle = (
-  state: RunState,
-  entry: WorkEntry,
-  status: WorkStatus,
-  outcome: NonNullable<WorkEntry["outcome"]>
-): void => {
-  endAttempt(state, entry)
-  dropFromQueue(state, entry)
-  if (entry.live !== undefined) {
-    releaseWhere(state, entry.live, () => true)
-    state.begun.delete(entry)
-    entry.live.steps.clear()
-  }
-  setStatus(state, entry, status)
-  entry.outcome = outcome
-  state.unsettled -= 1
-}
-
-const requeue = (state: RunState, entry: WorkEntry, resumed: boolean): void => {
-  setStatus(state, entry, "queued")
-  entry.detail = undefined
-  entry.resumed = resumed
-  enqueue(state, entry)
-}
-
-const add = (state: RunState, spec: WorkSpec): void => {
-  const entry = new WorkEntry(spec, state.arrivals++)
-  state.works.set(spec.id, entry)
-  state.counts.queued += 1
-  state.unsettled += 1
-  if (spec.dedupe !== undefined) state.dedupe.set(spec.dedupe, spec.id)
-  enqueue(state, entry)
-  if (state.name === "completed") {
-    state.name = "running"
-    state.finishedAt = undefined
-  }
+const setPool = (state: RunState, name: string, size: number): void => {
+  const pool = state.pools.get(name)
+  if (pool === undefined) state.pools.set(name, { size, used: 0 })
+  else pool.size = size
 }
 
 const configure = (state: RunState, config: RunConfig): void => {
   state.config = config
   state.keepOpen = config.keepOpen
   for (const pool of state.pools.values()) pool.size = 0
-  for (const name in config.pools) {
-    const pool = state.pools.get(name)
-    if (pool === undefined) state.pools.set(name, { size: config.pools[name]!, used: 0 })
-    else pool.size = config.pools[name]!
-  }
+  for (const name in config.pools) setPool(state, name, config.pools[name]!)
   for (const kind of state.kinds.values()) kind.known = false
   for (const name in config.kinds) {
     const kind = kindOf(state, name)
@@ -129,221 +55,429 @@ const configure = (state: RunState, config: RunConfig): void => {
     kind.limit = declared.limit ?? Infinity
     kind.onCancel = declared.onCancel
   }
+  for (const key of state.keys.values()) {
+    key.limit = config.keyLimits?.[key.name!]
+    placeKey(state, key)
+    state.touched.push(key)
+  }
+  for (const name in config.keyLimits) state.touched.push(keyOf(state, name))
+  state.settled.clear()
+  if (config.retain !== undefined) {
+    const settled = Array.from(state.works.values()).filter((entry) => entry.outcome !== undefined)
+    for (const entry of settled.sort((a, b) => a.since - b.since || a.arrival - b.arrival)) state.settled.add(entry)
+  }
+}
+
+const limit = (state: RunState, limits: Limits): void => {
+  const { config } = state
+  const kinds = { ...config.kinds }
+  for (const [name, each] of Object.entries(limits.kinds ?? {})) {
+    kindOf(state, name).limit = each ?? Infinity
+    const { limit: _, ...declared } = kinds[name] ?? { onCancel: false }
+    kinds[name] = each === null ? declared : { ...declared, limit: each }
+  }
+  const keyLimits = { ...config.keyLimits }
+  for (const [name, each] of Object.entries(limits.keyLimits ?? {})) {
+    if (each === null) delete keyLimits[name]
+    else keyLimits[name] = each
+  }
+  const { keyLimit: before, ...rest } = config
+  const keyLimit = limits.keyLimit === undefined ? before : limits.keyLimit ?? undefined
+  state.config = {
+    ...rest,
+    concurrency: limits.concurrency ?? config.concurrency,
+    pools: { ...config.pools, ...limits.pools },
+    kinds,
+    keyLimits,
+    ...(keyLimit === undefined ? {} : { keyLimit })
+  }
+  for (const [name, size] of Object.entries(limits.pools ?? {})) setPool(state, name, size)
+  for (const name of Object.keys(limits.keyLimits ?? {})) {
+    const key = keyOf(state, name)
+    key.limit = keyLimits[name]
+    state.touched.push(key)
+  }
+  for (const key of state.keys.values()) placeKey(state, key)
+}
+
+const pauseScope = (state: RunState, scope: PauseScope, cause: Cause | undefined): void => {
+  if (scope._tag === "Kind") {
+    kindOf(state, scope.kind).paused = cause
+  } else {
+    const key = keyOf(state, scope.key)
+    key.paused = cause
+    placeKey(state, key)
+    state.touched.push(key)
+  }
+}
+
+/** Back into the queue, to go on: at once after a suspend or crash, or when its time comes. */
+const goOn = (state: RunState, entry: WorkEntry, at: number, resumed: boolean): void => {
+  entry.resumed = resumed
+  if (hasBegun(entry) || entry.wait?.isReleased === true) entry.since = Math.max(0, at - state.epoch)
+  place(state, entry)
 }
 
 /** A new process has the run: whatever handler was alive is not. */
-const resume = (state: RunState): void => {
-  for (const entry of state.begun) {
+const resume = (state: RunState, at: number): void => {
+  for (const claims of state.stuck.values()) for (const each of claims) free(state, each)
+  state.stuck.clear()
+  // In order of arrival: keys that come back with this event take their turns in it.
+  for (const entry of Array.from(state.begun).sort((a, b) => a.arrival - b.arrival)) {
+    const live = entry.live!
     if (entry.status === "running") {
-      entry.live!.livedMillis += Math.max(0, state.lastAt - entry.live!.startedAt)
+      live.livedMillis += Math.max(0, state.lastAt - live.startedAt)
+      live.crashes += 1
+      live.keepsSlots = false
       endAttempt(state, entry)
-      requeue(state, entry, true)
+      goOn(state, entry, at, true)
     } else if (entry.status === "blocked") {
-      // A handler that could not read its payload has done nothing: without a record of an earlier attempt the
-      // work has not begun, and cancelling it has nothing to undo.
-      if (!hasRecords(entry.live!)) {
-        entry.live = undefined
-        state.begun.delete(entry)
-      }
-      requeue(state, entry, false)
+      if (live.isFresh) state.begun.delete(entry)
+      waitOf(entry).blocked = undefined
+      goOn(state, entry, at, false)
     }
   }
-  if (state.name === "suspending" || state.name === "suspended") state.name = "running"
+  if (state.name === "suspending" || state.name === "suspended") {
+    state.name = state.pause === undefined ? "running" : "pausing"
+    state.cause = state.pause
+  }
+}
+
+/** That step, and all that were recorded later, are dropped; all of them when none is named. */
+const dropSteps = (live: Live, from: string | undefined): void => {
+  if (live.steps === undefined) return
+  let isLater = from === undefined
+  for (const name of Array.from(live.steps.keys())) {
+    isLater ||= name === from
+    if (isLater) live.steps.delete(name)
+  }
+}
+
+/** A new generation. A work that never began stays what it was: it has used no idempotency key, and has nothing to undo. */
+const startAgain = (state: RunState, entry: WorkEntry, from: string | undefined): void => {
+  if (entry.live === undefined) {
+    if (entry.status !== "succeeded") return
+    // What was dropped when it succeeded at its only start.
+    entry.live = new Live()
+    entry.live.starts = 1
+  }
+  const { live } = entry
+  if (live.isFresh) return
+  state.begun.add(entry)
+  live.generation += 1
+  live.livedMillis = 0
+  live.crashes = 0
+  live.cancel = undefined
+  live.forgiven = live.failures?.length ?? 0
+  dropSteps(live, from)
 }
 
 const finish = (state: RunState, name: RunState["name"], at: number): void => {
   state.name = name
   state.finishedAt = at
+  state.pause = undefined
 }
 
+const start = (state: RunState, entry: WorkEntry, attempt: number, at: number): void => {
+  const { spec } = entry
+  const key = keyOf(state, spec.key)
+  key.running += 1
+  key.turn = ++state.turns
+  unplace(state, entry)
+  setStatus(state, entry, "running")
+  if (entry.live === undefined || entry.live.starts === 0) {
+    entry.live ??= new Live()
+    recordLag(state.statistics, Math.max(0, at - state.epoch - entry.since))
+  }
+  const { live } = entry
+  state.begun.add(entry)
+  live.isFresh = false
+  live.attempt = attempt
+  live.starts += 1
+  live.startedAt = at
+  entry.resumed = false
+  state.units += 1
+  state.handlers += 1
+  kindOf(state, spec.kind).running += 1
+  take(state, spec.slots)
+  placeKey(state, key)
+}
+
+/** The outcome of all works that succeed with nothing to tell: there may be millions. */
+const nothing: Outcome = { _tag: "Succeeded", result: null }
+
 export const evolve = (state: RunState, event: RunEvent): void => {
+  state.capture?.before(event)
+  apply(state, event)
+  if (state.touched.length > 0) settleKeys(state)
+  state.lastAt = event.at
+}
+
+const apply = (state: RunState, event: RunEvent): void => {
   switch (event._tag) {
     case "WorkAdded":
-      add(state, event.spec)
-      break
-    case "WorkStarted": {
-      const entry = state.works.get(event.id)!
-      dropFromQueue(state, entry)
-      setStatus(state, entry, "running")
-      if (entry.live === undefined) {
-        entry.live = {
-          attempt: 0,
-          startedAt: 0,
-          livedMillis: 0,
-          lent: false,
-          failures: [],
-          steps: new Map(),
-          holds: new Map(),
-          requests: new Map(),
-          cancel: undefined
-        }
-        state.begun.add(entry)
-      }
-      entry.live.attempt = event.attempt
-      entry.live.startedAt = event.at
-      entry.resumed = false
-      state.units += 1
-      state.handlers += 1
-      kindOf(state, entry.spec.kind).running += 1
-      take(state, entry.spec.slots)
-      break
-    }
+      return add(state, event.spec, event.at, false)
+    case "WorkStarted":
+      return start(state, workOf(state, event.id)!, event.attempt, event.at)
     case "StepRecorded": {
-      const live = state.works.get(event.id)!.live!
-      live.steps.set(event.step, { result: event.result, children: event.children })
-      releaseWhere(state, live, (hold) => hold.until === event.step || hold.step === event.step)
-      break
+      const live = workOf(state, event.id)!.live!
+      live.crashes = 0
+      live.steps ??= new Map()
+      // Recorded again, a cursor is as late as its latest record.
+      const earlier = live.steps.get(event.step)
+      if (earlier !== undefined) live.steps.delete(event.step)
+      live.steps.set(event.step, {
+        result: event.result,
+        children: earlier === undefined ? event.children : [...earlier.children, ...event.children],
+        cursor: event.cursor === true
+      })
+      return releaseWhere(state, live, (hold) => hold.until === event.step || hold.step === event.step)
     }
     case "SlotsRequested": {
-      const entry = state.works.get(event.id)!
-      const request = new SlotRequest(entry, event.hold, event.claims, event.until, event.step)
+      const entry = workOf(state, event.id)!
+      const live = entry.live!
+      const { claims, hold, step, until } = event
+      const request = new SlotRequest(entry, hold, claims, until, step, event.at - state.epoch)
+      live.requests ??= new Map()
       // Asked again under the same name (after an interrupted wait): the later claim takes the place of the earlier.
-      const earlier = entry.live!.requests.get(event.hold)
-      if (earlier !== undefined) dequeue(state, earlier)
-      entry.live!.requests.set(event.hold, request)
-      if (!entry.live!.lent) {
-        entry.live!.lent = true
+      const earlier = live.requests.get(hold)
+      if (earlier !== undefined) {
+        dequeue(state, earlier)
+        live.requests.delete(hold)
+      }
+      live.requests.set(hold, request)
+      if (!live.lent) {
+        live.lent = true
         state.units -= 1
       }
-      enqueue(state, request)
-      break
+      return enqueue(state, request)
     }
     case "SlotsGranted": {
-      const live = state.works.get(event.id)!.live!
-      const request = live.requests.get(event.hold)
+      const live = workOf(state, event.id)!.live!
+      const request = live.requests?.get(event.hold)
       if (request !== undefined) {
         dequeue(state, request)
-        live.requests.delete(event.hold)
+        live.requests!.delete(event.hold)
       }
       // A work that still waits for another claim goes on lending: if it took a unit now, the last unit of the run might
       // be its own, and the claim that it waits for could never be granted.
-      if (live.lent && live.requests.size === 0) {
+      if (live.lent && (live.requests === undefined || live.requests.size === 0)) {
         live.lent = false
         state.units += 1
       }
       take(state, event.claims)
+      live.holds ??= new Map()
       live.holds.set(event.hold, { claims: event.claims, until: event.until, step: event.step })
-      break
+      return
     }
     case "SlotsReleased": {
-      const live = state.works.get(event.id)!.live!
-      const hold = live.holds.get(event.hold)
+      const live = workOf(state, event.id)!.live!
+      const hold = live.holds?.get(event.hold)
       if (hold !== undefined) release(state, live, event.hold, hold)
-      break
+      return
     }
     case "WorkSucceeded":
-      settle(state, state.works.get(event.id)!, "succeeded", { _tag: "Succeeded", result: event.result })
-      for (const child of event.children) add(state, child)
-      break
+      settle(
+        state,
+        workOf(state, event.id)!,
+        "succeeded",
+        event.result === null ? nothing : { _tag: "Succeeded", result: event.result },
+        event.at
+      )
+      for (const child of event.children) add(state, child, event.at, true)
+      return
     case "WorkFailed": {
-      const entry = state.works.get(event.id)!
-      const live = entry.live!
-      live.failures.push({ attempt: live.attempt, at: event.at, failure: event.failure })
-      settle(state, entry, "failed", { _tag: "Failed", failure: event.failure })
-      for (const child of event.children) add(state, child)
-      break
+      const entry = workOf(state, event.id)!
+      fail(state, entry, event)
+      settle(state, entry, "failed", { _tag: "Failed", failure: event.failure }, event.at)
+      for (const child of event.children) add(state, child, event.at, true)
+      if (state.config.failFast === true) state.failedFast ??= event.id
+      return
     }
+    case "WorkSkipped":
+      return settle(
+        state,
+        workOf(state, event.id)!,
+        "skipped",
+        { _tag: "Skipped", cause: event.cause },
+        event.at
+      )
     case "WorkRetryScheduled": {
-      const entry = state.works.get(event.id)!
+      const entry = workOf(state, event.id)!
       const live = entry.live!
+      fail(state, entry, event)
       endAttempt(state, entry)
-      live.failures.push({ attempt: live.attempt, at: event.at, failure: event.failure })
       live.livedMillis = 0
-      setStatus(state, entry, "waiting")
-      const wake = new Wake(entry, event.wakeAt)
-      entry.detail = wake
-      state.wakes.push(wake)
+      live.crashes = 0
+      if (event.from !== undefined) {
+        live.generation += 1
+        dropSteps(live, event.from)
+      }
+      addAlarm(state, entry, "wake", event.wakeAt)
       state.retries += 1
-      break
+      return place(state, entry)
+    }
+    case "WorkRetried": {
+      const entry = workOf(state, event.id)!
+      if (entry.outcome === undefined) {
+        unplace(state, entry)
+      } else {
+        unsettle(state, entry)
+        waitOf(entry).isReleased = true
+      }
+      startAgain(state, entry, event.from)
+      return goOn(state, entry, event.at, false)
     }
     case "WorkQueued": {
-      const entry = state.works.get(event.id)!
-      if (entry.detail instanceof Wake) state.wakes.remove(entry.detail)
-      requeue(state, entry, false)
-      break
+      const entry = workOf(state, event.id)!
+      dropAlarm(state, entry, "wake")
+      if (entry.live !== undefined) entry.since = event.at - state.epoch
+      return place(state, entry)
     }
     case "WorkInterrupted": {
-      const entry = state.works.get(event.id)!
+      const entry = workOf(state, event.id)!
       entry.live!.livedMillis += event.livedMillis
+      entry.live!.crashes = 0
       endAttempt(state, entry)
-      requeue(state, entry, true)
-      break
+      return goOn(state, entry, event.at, true)
     }
     case "WorkBlocked": {
-      const entry = state.works.get(event.id)!
+      const entry = workOf(state, event.id)!
       endAttempt(state, entry)
+      // A handler that could not read its payload has done nothing: without a record of an earlier attempt the
+      // work has not begun, and cancelling it has nothing to undo.
+      entry.live!.isFresh = !hasRecords(entry.live!)
+      entry.live!.crashes = 0
+      waitOf(entry).blocked = event.what
       setStatus(state, entry, "blocked")
-      entry.detail = event.what
-      break
+      return armExpiry(state, entry, true)
+    }
+    case "WorkPaused": {
+      const entry = workOf(state, event.id)!
+      waitOf(entry).paused = { actor: event.actor, reason: event.reason }
+      if (entry.status === "queued") dequeue(state, entry)
+      if (entry.status === "queued" || entry.status === "waiting") place(state, entry)
+      return
+    }
+    case "WorkContinued": {
+      const entry = workOf(state, event.id)!
+      entry.wait!.paused = undefined
+      if (entry.status === "waiting") place(state, entry)
+      return
+    }
+    case "WorkReprioritized": {
+      const entry = workOf(state, event.id)!
+      const requests = Array.from(entry.live?.requests?.values() ?? [])
+      if (entry.status === "queued") dequeue(state, entry)
+      for (const request of requests) dequeue(state, request)
+      entry.spec = { ...entry.spec, priority: event.priority }
+      if (entry.status === "queued") enqueue(state, entry)
+      for (const request of requests) enqueue(state, request)
+      return
     }
     case "WorkCancelling": {
-      const entry = state.works.get(event.id)!
+      const entry = workOf(state, event.id)!
       const live = entry.live!
       live.cancel = { reason: event.reason, actor: event.actor }
       if (entry.status === "running") {
         // A cancelling work asks for nothing more. A unit that it had lent is not taken back: it may be in use.
-        for (const request of live.requests.values()) dequeue(state, request)
-        live.requests.clear()
-        setStatus(state, entry, "cancelling")
-      } else {
-        dropFromQueue(state, entry)
-        setStatus(state, entry, "cleaning")
+        dropRequests(state, live)
+        return setStatus(state, entry, "cancelling")
       }
-      break
+      unplace(state, entry)
+      return setStatus(state, entry, "cleaning")
     }
     case "WorkCleaning": {
-      const entry = state.works.get(event.id)!
+      const entry = workOf(state, event.id)!
       endAttempt(state, entry)
-      setStatus(state, entry, "cleaning")
-      break
+      return setStatus(state, entry, "cleaning")
     }
     case "WorkCancelled":
-      settle(state, state.works.get(event.id)!, "cancelled", {
-        _tag: "Cancelled",
-        reason: event.reason,
-        actor: event.actor
-      })
-      break
+      return settle(
+        state,
+        workOf(state, event.id)!,
+        "cancelled",
+        { _tag: "Cancelled", reason: event.reason, actor: event.actor },
+        event.at
+      )
+    case "WorkStuck": {
+      const entry = workOf(state, event.id)!
+      if (event.keepsSlots) entry.live!.keepsSlots = true
+      else state.stuck.set(`${event.id}#${event.start}`, [])
+      return
+    }
+    case "WorkUnstuck": {
+      const name = `${event.id}#${event.start}`
+      for (const claims of state.stuck.get(name) ?? []) free(state, claims)
+      state.stuck.delete(name)
+      return
+    }
     case "RunStarted":
-      configure(state, event.config)
+      state.epoch = event.at
       state.name = "running"
       state.startedAt = event.at
-      break
+      return configure(state, event.config)
     case "RunResumed":
       configure(state, event.config)
-      resume(state)
-      break
+      return resume(state, event.at)
     case "RunPausing":
       state.name = "pausing"
       state.cause = { reason: event.reason, actor: event.actor }
-      break
+      state.pause = state.cause
+      return
     case "RunPaused":
       state.name = "paused"
-      break
+      return
     case "RunContinued":
       state.name = "running"
       state.cause = undefined
-      break
+      state.pause = undefined
+      return
     case "RunSuspending":
       state.name = "suspending"
       state.cause = { reason: event.reason, actor: event.actor }
-      break
+      return
     case "RunSuspended":
       state.name = "suspended"
-      break
+      return
     case "RunCancelling":
       state.name = "cancelling"
+      state.failedFast = undefined
       state.cause = { reason: event.reason, actor: event.actor }
-      break
+      return
     case "RunCancelled":
-      finish(state, "cancelled", event.at)
-      break
+      return finish(state, "cancelled", event.at)
     case "RunClosed":
       state.keepOpen = false
-      break
+      return
     case "RunCompleted":
-      finish(state, "completed", event.at)
-      break
+      return finish(state, "completed", event.at)
+    case "LimitsChanged":
+      return limit(state, event.limits)
+    case "ScopePaused":
+      return pauseScope(state, event.scope, { actor: event.actor, reason: event.reason })
+    case "ScopeContinued":
+      return pauseScope(state, event.scope, undefined)
+    case "WorksForgotten":
+      for (const id of event.ids) {
+        state.settled.delete(state.works.get(id)!)
+        state.counts[state.works.get(id)!.status] -= 1
+        state.works.delete(id)
+      }
+      state.last = undefined
+      state.forgotten += event.ids.length
+      return
   }
-  state.lastAt = event.at
+}
+
+const fail = (
+  state: RunState,
+  entry: WorkEntry,
+  { at, failure }: Extract<RunEvent, { readonly _tag: "WorkFailed" | "WorkRetryScheduled" }>
+): void => {
+  recordFailure(state.statistics, entry.spec.kind, failure._tag)
+  const { live } = entry
+  if (live === undefined) return
+  live.failures ??= []
+  live.failures.push({ generation: live.generation, attempt: live.attempt, at, failure })
 }

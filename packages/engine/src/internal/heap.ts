@@ -33,6 +33,14 @@ export class Heap<A extends Placed> {
     this.down(last.index, last)
   }
 
+  /** Puts an element where it belongs after its order has changed. */
+  update(item: A): void {
+    const { index } = item
+    if (index < 0 || this.items[index] !== item) return
+    this.up(index, item)
+    if (item.index === index) this.down(index, item)
+  }
+
   private up(from: number, item: A): void {
     let index = from
     while (index > 0) {

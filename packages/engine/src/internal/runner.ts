@@ -14,49 +14,51 @@
  * Fibers are forked with the context of the fiber that opened the run (its clock, its logger) and are owned
  * by this runner: `stop` ends them all.
  */
-import { Cause, type Clock, type Context, Duration, Effect, Exit, Fiber, Queue, Result, Schema } from "effect"
-import type { CurrentWork, Port, StopReason } from "../CurrentWork.ts"
+import { Cause, type Clock, type Context, Effect, Exit, type Fiber, Option, type Scheduler } from "effect"
+import type { Ended, Port, StopReason } from "../CurrentWork.ts"
 import { type Journal, JournalError, type JournalWriter } from "../Journal.ts"
 import type { Outcome } from "../Outcome.ts"
-import type { Progress } from "../Progress.ts"
 import * as RunEvent from "../RunEvent.ts"
-import * as RunState from "../RunState.ts"
+import type * as RunState from "../RunState.ts"
 import * as RunStatus from "../RunStatus.ts"
-import * as Attempt from "./attempt.ts"
-import type { Command } from "./decide.ts"
+import type { Host } from "./attempt.ts"
+import { Activities } from "./activities.ts"
+import { type Command, WorkNotFound } from "./command.ts"
+import { Compaction } from "./compaction.ts"
 import type { RunError } from "./errors.ts"
+import { executeInto, scheduleInto } from "./execute.ts"
 import { readEvents } from "./history.ts"
+import { type Answer, Message } from "./message.ts"
+import { Meter } from "./meter.ts"
+import type { Registered } from "./registered.ts"
+import { outcomeExpired } from "./outcomes.ts"
+import { nextWake } from "./ready.ts"
+import { Room } from "./room.ts"
+import { setViews, type Views } from "./views.ts"
 import { Waiters } from "./waiters.ts"
+import { WakeTimer } from "./wakeTimer.ts"
 
-type Answer = Exit.Exit<ReadonlyArray<RunEvent.RunEvent>, RunError>
-
-/** What the loop takes from its inbox. */
-export type Message =
-  | {
-    readonly _tag: "Command"
-    readonly command: Command
-    readonly answer: ((answer: Answer) => void) | undefined
-    /** Looks at the state right behind the command, before any other; what it sees is not durable yet. */
-    readonly behind?: (state: RunState.RunState) => void
-  }
-  | { readonly _tag: "Query"; readonly answer: () => void }
-
-interface Active {
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
-  timer: Fiber.Fiber<unknown, unknown> | undefined
-  stopReason: StopReason | undefined
-  step: string | undefined
-  progress: Progress | undefined
+export interface RunnerOptions {
+  readonly runId: string
+  readonly state: RunState.RunState
+  readonly journal: Journal["Service"]
+  readonly writer: JournalWriter
+  readonly seq: number
+  readonly snapshotSeq: number
+  readonly horizon: number
+  readonly views: Views
+  readonly kinds: ReadonlyMap<string, Registered>
+  readonly clock: Clock.Clock
+  readonly context: Context.Context<never>
+  readonly failpoint: (name: string) => void
+  /** How many unsettled works `add` may bring the run to; those that are spawned do not count against it. */
+  readonly capacity: number
 }
 
-/** Interrupts a handler or a clean-up, once, and says why. */
-const stop = (active: Active, reason: StopReason): void => {
-  if (active.stopReason !== undefined) return
-  active.stopReason = reason
-  active.fiber?.interruptUnsafe()
-}
+/** How long turns may follow on each other before the host's event loop gets a turn. */
+const yieldAfterMillis = 4
 
-export class Runner {
+export class Runner implements Host {
   readonly runId: string
   readonly state: RunState.RunState
   /** The durable watermark: the number of the last event that is in the journal. */
@@ -66,51 +68,86 @@ export class Runner {
   /** Grows with every change that a status could show. */
   version = 0
   failure: JournalError | undefined = undefined
+  /** Its scope has closed: `failure` says no more than that. */
+  isClosed = false
   readonly backgroundErrors: Array<string> = []
+  readonly room: Room
+  readonly views: Views
   private readonly journal: Journal["Service"]
   private readonly writer: JournalWriter
-  private readonly kinds: ReadonlyMap<string, Attempt.Registered>
-  private readonly inbox: Queue.Queue<Message>
   private readonly clock: Clock.Clock
-  private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  private readonly context: Context.Context<never>
   private readonly failpoint: (name: string) => void
-  private readonly active = new Map<string, Active>()
+  private readonly activities: Activities
+  private readonly compaction: Compaction
+  private readonly meter: Meter
   private readonly settling = new Waiters<Outcome>()
   /** Who waits for a hold, by work and name: fibers of one handler may ask for the same hold. */
   private readonly granting = new Waiters<void>()
   private readonly listeners = new Set<() => void>()
-  private timer: { readonly at: number; readonly fiber: Fiber.Fiber<unknown, unknown> } | undefined = undefined
+  /** Messages; and commands as they are, when nobody waits for an answer. */
+  private inbox: Array<Message | Command> = []
+  private yieldedAt = 0
+  /** The turn at hand has begun to cancel the run. */
+  private isCancelling = false
+  /** The status when the scope closed. */
+  last: RunStatus.RunStatus | undefined = undefined
+  private wakeLoop: (() => void) | undefined = undefined
+  private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
+  private readonly timer: WakeTimer
 
-  constructor(options: {
-    readonly runId: string
-    readonly state: RunState.RunState
-    readonly journal: Journal["Service"]
-    readonly writer: JournalWriter
-    readonly seq: number
-    readonly kinds: ReadonlyMap<string, Attempt.Registered>
-    readonly inbox: Queue.Queue<Message>
-    readonly clock: Clock.Clock
-    readonly context: Context.Context<never>
-    readonly failpoint: (name: string) => void
-  }) {
+  constructor(options: RunnerOptions) {
     this.runId = options.runId
     this.state = options.state
     this.journal = options.journal
     this.writer = options.writer
     this.seq = options.seq
     this.published = options.state.name
-    this.kinds = options.kinds
-    this.inbox = options.inbox
     this.clock = options.clock
-    this.fork = Effect.runForkWith(options.context)
+    this.context = options.context
     this.failpoint = options.failpoint
+    this.room = new Room(options.runId, options.state, options.capacity)
+    this.activities = new Activities(
+      this,
+      options.state,
+      options.kinds,
+      options.context,
+      (message) => this.background(message)
+    )
+    this.compaction = new Compaction(options)
+    this.meter = new Meter(options.runId, options.context)
+    this.views = options.views
+    setViews(this, options.views)
+    this.timer = new WakeTimer(options.clock, (effect) => this.fork(effect), () => this.post({ _tag: "Tick" }))
   }
 
+  readonly fork = <A, E>(effect: Effect.Effect<A, E>, context = this.context): Fiber.Fiber<A, E> =>
+    Effect.runForkWith(context)(effect)
+
   /** The loop. It ends only by interruption, or when the journal fails. */
-  readonly loop: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.whileLoop({
+  readonly loop: Effect.Effect<void> = Effect.withFiber((fiber) => {
+    this.dispatcher = fiber.currentDispatcher
+    const arrival = Effect.callback<void>((resume) => {
+      if (this.inbox.length > 0) resume(Effect.void)
+      else this.wakeLoop = () => resume(Effect.void)
+      return Effect.sync(() => (this.wakeLoop = undefined))
+    })
+    return Effect.whileLoop({
       while: () => this.failure === undefined,
-      body: () => Effect.flatMap(Queue.takeAll(this.inbox), (messages) => this.turn(messages)),
+      body: () => {
+        // The run's own clock: under a test clock no time passes, and nothing depends on how fast the machine is.
+        const now = this.clock.currentTimeMillisUnsafe()
+        if (this.inbox.length === 0) {
+          return Effect.flatMap(arrival, () => {
+            this.yieldedAt = this.clock.currentTimeMillisUnsafe()
+            return this.turn()
+          })
+        }
+        // Handlers are resumed within a turn and may compute: the host is let in now and then.
+        if (now - this.yieldedAt < yieldAfterMillis) return this.turn()
+        this.yieldedAt = now
+        return Effect.flatMap(Effect.yieldNow, () => this.turn())
+      },
       step: () => undefined
     }).pipe(
       // A defect here is a fault of the engine. Nobody may be left waiting for a loop that has ended.
@@ -118,172 +155,123 @@ export class Runner {
         Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.fail(cause, []))
       )
     )
-  )
+  })
 
   /** Takes up what an earlier process left in the middle of its clean-up. */
   recover(): void {
-    for (const entry of this.state.begun) if (entry.status === "cleaning") this.startCleaning(entry.spec.id)
+    this.activities.recover()
   }
 
-  private turn(messages: ReadonlyArray<Message>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const now = this.now()
-      const events: Array<RunEvent.RunEvent> = []
-      const answers: Array<() => void> = []
-      for (const message of messages) {
-        if (message._tag === "Query") {
-          answers.push(message.answer)
-          continue
-        }
-        const result = RunState.execute(this.state, message.command, now)
-        if (Result.isSuccess(result)) {
-          for (const event of result.success) events.push(event)
-          message.behind?.(this.state)
-        }
-        const { answer } = message
-        if (answer !== undefined) {
-          answers.push(() =>
-            answer(Result.isSuccess(result) ? Exit.succeed(result.success) : Exit.fail(result.failure))
-          )
-        }
-      }
-      for (const event of RunState.schedule(this.state, now)) events.push(event)
-      const finish = (): void => {
-        this.published = this.state.name
-        for (const event of events) this.act(event)
-        for (const answer of answers) answer()
-        if (events.length > 0) this.changed()
-        this.armTimer()
-      }
-      if (events.length === 0) return Effect.sync(finish)
-      this.failpoint("append.before")
-      return Effect.matchCauseEffect(this.writer.append(events.map(RunEvent.encode)), {
-        onSuccess: (seq) =>
-          Effect.sync(() => {
-            this.seq = seq
-            this.failpoint("append.after")
-            finish()
-          }),
-        onFailure: (cause) =>
-          Effect.sync(() => {
-            this.fail(cause, messages)
-          })
-      })
+  private turn(): Effect.Effect<void> {
+    const messages = this.inbox
+    this.inbox = []
+    const now = this.now()
+    const events: Array<RunEvent.RunEvent> = []
+    const answers: Array<() => void> = []
+    for (const message of this.room.admitted()) this.execute(message, now, events, answers)
+    for (const message of messages) {
+      if (!(message instanceof Message)) executeInto(this.state, message, now, events)
+      else if (this.room.isFullFor(message)) {
+        if (message.whenFull === "wait") this.room.wait(message)
+        else answers.push(() => message.answer!(Exit.fail(this.room.refusal())))
+      } else this.execute(message, now, events, answers)
+    }
+    const started: Array<RunState.WorkEntry> = []
+    scheduleInto(this.state, now, events, started)
+    if (events.length === 0) return Effect.sync(() => this.finish(events, started, answers))
+    this.failpoint("append.before")
+    return Effect.matchCauseEffect(this.writer.append(events as never, RunEvent.version), {
+      onSuccess: (seq) =>
+        Effect.sync(() => {
+          this.seq = seq
+          this.failpoint("append.after")
+          this.finish(events, started, answers)
+        }),
+      onFailure: (cause) => Effect.sync(() => this.fail(cause, messages))
     })
   }
 
-  private now(): number {
+  private execute(message: Message, now: number, events: Array<RunEvent.RunEvent>, answers: Array<() => void>): void {
+    const { answer, behind, command } = message
+    if (command === undefined) {
+      answers.push(() => answer!(nothing))
+      return
+    }
+    const from = events.length
+    const refusal = executeInto(this.state, command, now, events)
+    if (refusal === undefined) behind?.(this.state)
+    if (answer === undefined) return
+    const to = events.length
+    answers.push(() => answer(refusal === undefined ? Exit.succeed(events.slice(from, to)) : Exit.fail(refusal)))
+  }
+
+  /** What was decided is durable: now it is carried out and told. */
+  private finish(
+    events: ReadonlyArray<RunEvent.RunEvent>,
+    started: ReadonlyArray<RunState.WorkEntry>,
+    answers: ReadonlyArray<() => void>
+  ): void {
+    this.published = this.state.name
+    let next = 0
+    for (const event of events) {
+      if (event._tag === "WorkStarted") this.activities.start(started[next++]!)
+      else this.act(event)
+    }
+    if (this.isCancelling) this.recoverBut(events)
+    for (const answer of answers) answer()
+    if (events.length > 0) {
+      this.meter.record(events)
+      this.changed()
+      if (this.compaction.isDue(this.seq)) this.compact()
+    }
+    this.timer.set(nextWake(this.state))
+    // Room was made and nothing else will wake the loop for it.
+    if (this.room.isAwaited && events.length > 0 && this.inbox.length === 0) this.post({ _tag: "Tick" })
+  }
+
+  now(): number {
     return Math.max(this.clock.currentTimeMillisUnsafe(), this.state.lastAt)
   }
 
   /** Carries a durable event out. */
   private act(event: RunEvent.RunEvent): void {
     switch (event._tag) {
-      case "WorkStarted":
-        return this.startHandler(event.id)
+      case "WorkSucceeded":
+        return this.settled(event.id, event, ({ result }) => ({ _tag: "Succeeded", result }))
       case "SlotsGranted":
         return this.granting.wake(`${event.id}\n${event.hold}`, Exit.void)
       case "WorkCancelling":
         return this.interrupt(event.id, "cancel")
       case "WorkCleaning":
-        return this.startCleaning(event.id)
+        return this.activities.startCleaning(event.id)
       case "RunCancelling":
-        // Clean-ups that a suspend had stopped.
-        return this.recover()
-      case "RunSuspending":
-        for (const id of this.active.keys()) this.interrupt(id, "suspend")
+        this.isCancelling = true
         return
-      case "WorkSucceeded":
-        return this.settled(event.id, { _tag: "Succeeded", result: event.result })
+      case "RunSuspending":
+        return this.activities.interruptAll("suspend")
       case "WorkFailed":
-        return this.settled(event.id, { _tag: "Failed", failure: event.failure })
+        return this.settled(event.id, event, ({ failure }) => ({ _tag: "Failed", failure }))
+      case "WorkSkipped":
+        return this.settled(event.id, event, ({ cause }) => ({ _tag: "Skipped", cause }))
       case "WorkCancelled":
-        return this.settled(event.id, { _tag: "Cancelled", reason: event.reason, actor: event.actor })
+        return this.settled(event.id, event, ({ actor, reason }) => ({ _tag: "Cancelled", reason, actor }))
       default:
         return
     }
   }
 
-  private startHandler(id: string): void {
-    const entry = this.state.works.get(id)!
-    const registered = this.kinds.get(entry.spec.kind)!
-    const active: Active = {
-      fiber: undefined,
-      timer: undefined,
-      stopReason: undefined,
-      step: undefined,
-      progress: undefined
-    }
-    this.active.set(id, active)
-    const work = this.workOf(entry, active)
-    active.fiber = this.fork(
-      Attempt.run(
-        { entry, registered, work, port: work.port, stopReason: () => active.stopReason },
-        (command) => Effect.sync(() => this.ended(id, active, command))
-      )
-    )
-    // A handler that needed to wait for nothing has ended by now.
-    if (registered.timeoutMillis !== undefined && this.active.get(id) === active) {
-      const left = Math.max(0, registered.timeoutMillis - entry.live!.livedMillis)
-      active.timer = this.fork(
-        Effect.andThen(Effect.sleep(Duration.millis(left)), Effect.sync(() => stop(active, "timeout")))
-      )
-    }
+  /** Clean-ups that a suspend had stopped go on when the run is cancelled; those that begin with the cancel have begun. */
+  private recoverBut(events: ReadonlyArray<RunEvent.RunEvent>): void {
+    this.isCancelling = false
+    this.activities.recover(new Set(events.flatMap((event) => event._tag === "WorkCleaning" ? [event.id] : [])))
   }
 
-  private ended(id: string, active: Active, command: Command): void {
-    if (this.active.get(id) === active) this.active.delete(id)
-    active.timer?.interruptUnsafe()
-    this.post({ _tag: "Command", command, answer: undefined })
-    this.changed()
+  private settled<Event>(id: string, event: Event, outcome: (event: Event) => Outcome): void {
+    if (this.settling.has(id)) this.settling.wake(id, Exit.succeed(outcome(event)))
   }
 
-  /** `onCancel` of a work, again and again until it succeeds. A kind that this process lacks waits for one that has it. */
-  private startCleaning(id: string): void {
-    const entry = this.state.works.get(id)!
-    const registered = this.kinds.get(entry.spec.kind)
-    const onCancel = registered?.handler.onCancel
-    if (registered === undefined || onCancel === undefined || this.active.has(`cleaning ${id}`)) return
-    const active: Active = {
-      fiber: undefined,
-      timer: undefined,
-      stopReason: undefined,
-      step: "onCancel",
-      progress: undefined
-    }
-    this.active.set(`cleaning ${id}`, active)
-    const live = entry.live!
-    const steps = new Map(live.steps)
-    const work = this.workOf(entry, active)
-    const once = Effect.flatMap(
-      Schema.decodeUnknownEffect(Schema.toCodecJson(registered.kind.payload))(entry.spec.payload),
-      (payload) =>
-        onCancel(payload as never, {
-          ...live.cancel!,
-          recorded: (step, schema) => {
-            const recorded = steps.get(step)
-            return recorded === undefined
-              ? undefined
-              : Schema.decodeUnknownSync(Schema.toCodecJson(schema))(recorded.result)
-          }
-        })
-    ).pipe(Effect.scoped, Attempt.provideWork(work))
-    const attempt = (delayMillis: number): Effect.Effect<void> =>
-      Effect.matchCauseEffect(once, {
-        onSuccess: () =>
-          Effect.sync(() => this.post({ _tag: "Command", command: { _tag: "Cleaned", id }, answer: undefined })),
-        onFailure: (cause) => {
-          if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
-          this.background(`onCancel of "${id}" failed and is tried again in ${delayMillis} ms: ${Cause.pretty(cause)}`)
-          return Effect.andThen(
-            Effect.sleep(delayMillis),
-            Effect.suspend(() => attempt(Math.min(delayMillis * 2, 60_000)))
-          )
-        }
-      })
-    active.fiber = this.fork(
-      Effect.ensuring(attempt(1_000), Effect.sync(() => this.active.delete(`cleaning ${id}`)))
-    )
+  private interrupt(id: string, reason: StopReason): void {
+    this.activities.active.get(id)?.stop(reason)
   }
 
   private background(message: string): void {
@@ -292,97 +280,63 @@ export class Runner {
     this.changed()
   }
 
-  private workOf(entry: RunState.WorkEntry, active: Active): CurrentWork["Service"] {
-    const { spec } = entry
-    const live = entry.live!
-    const attempt = live.attempt
-    const port: Port = {
-      session: this,
-      steps: new Map(Array.from(live.steps, ([name, step]) => [name, step.result])),
-      used: new Set(),
-      children: [],
-      tell: (command) => Effect.asVoid(this.send(command)),
-      acquire: (request) => this.acquire(spec.id, attempt, request),
-      report: (progress) => {
-        active.progress = progress
-        this.changed()
-      },
-      enter: (step) => {
-        active.step = step
-        this.changed()
-      }
-    }
-    return {
-      runId: this.runId,
-      spec,
-      attempt,
-      stopReason: Effect.sync(() => active.stopReason),
-      idempotencyKey: (name) => `${this.runId}/${spec.id}/0/${name}`,
-      history: (after) => Effect.suspend(() => this.history(after)),
-      port
-    }
+  changed(): void {
+    this.version += 1
+    if (this.listeners.size > 0) { for (const listener of Array.from(this.listeners)) listener() }
   }
 
-  /** The run's durable events after `after`. */
-  history(after: number): Effect.Effect<ReadonlyArray<RunEvent.Sequenced>, RunError> {
-    return readEvents(this.journal, this.runId, after, this.seq)
+  isPausing(id: string): boolean {
+    return this.state.works.get(id)?.wait?.paused !== undefined
   }
 
-  private acquire(
-    id: string,
-    attempt: number,
-    request: Parameters<Port["acquire"]>[0]
-  ): Effect.Effect<void, RunError> {
+  ended(attempt: Parameters<Host["ended"]>[0]): void {
+    this.activities.ended(attempt)
+  }
+
+  gaveUp(attempt: Parameters<Host["gaveUp"]>[0]): void {
+    this.activities.gaveUp(attempt)
+    this.background(
+      `the handler of "${attempt.spec.id}" was told to stop (${attempt.reason}) and did not end within its grace: ` +
+        "the work goes on without it. Make its effects interruptible, or give the kind a longer `grace`"
+    )
+  }
+
+  /** The run's durable events after `after`; at most so many at a time. */
+  history(after: number, limit = Infinity): Effect.Effect<ReadonlyArray<RunEvent.Sequenced>, RunError> {
+    return Effect.suspend(() => readEvents(this.journal, this.runId, after, this.seq, this.compaction.horizon, limit))
+  }
+
+  acquire(id: string, start: number, request: Parameters<Port["acquire"]>[0]): Effect.Effect<void, RunError> {
     const key = `${id}\n${request.hold}`
     return Effect.callback<void, RunError>((resume) => {
       const leave = this.granting.add(key, resume)
-      this.post({
-        _tag: "Command",
-        command: { _tag: "RequestSlots", id, attempt, ...request },
-        answer: (answer) => {
-          if (Exit.isSuccess(answer) && answer.value.some((event) => event._tag === "SlotsRequested")) return
-          leave()
-          resume(Exit.asVoid(answer))
-        }
-      })
+      this.postMessage(
+        new Message(
+          { _tag: "RequestSlots", id, start, ...request },
+          (answer) => {
+            if (Exit.isSuccess(answer) && answer.value.some((event) => event._tag === "SlotsRequested")) return
+            leave()
+            resume(Exit.asVoid(answer))
+          },
+          undefined
+        )
+      )
       return Effect.sync(leave)
     })
   }
 
-  private interrupt(id: string, reason: StopReason): void {
-    const active = this.active.get(id)
-    if (active !== undefined) stop(active, reason)
-  }
-
-  private settled(id: string, outcome: Outcome): void {
-    this.settling.wake(id, Exit.succeed(outcome))
-  }
-
-  private changed(): void {
-    this.version += 1
-    for (const listener of Array.from(this.listeners)) listener()
-  }
-
-  private armTimer(): void {
-    const at = RunState.nextWake(this.state)
-    if (at === this.timer?.at) return
-    this.timer?.fiber.interruptUnsafe()
-    this.timer = at === undefined ? undefined : {
-      at,
-      fiber: this.fork(
-        Effect.andThen(
-          Effect.sleep(Duration.millis(Math.max(0, at - this.clock.currentTimeMillisUnsafe()))),
-          Effect.sync(() => {
-            this.timer = undefined
-            this.post({ _tag: "Command", command: { _tag: "Tick" }, answer: undefined })
-          })
-        )
+  private compact(): void {
+    this.fork(
+      Effect.catch(
+        this.compaction.run(this.writer, this.seq, (after) => this.history(after)),
+        (error) =>
+          Effect.sync(() => this.background(`no snapshot was made, opening will take longer: ${error.message}`))
       )
-    }
+    )
   }
 
   /** The run is over in this process: whoever waits, or asked in vain, is told why. */
-  private fail(cause: Cause.Cause<JournalError>, asked: ReadonlyArray<Message>): void {
+  private fail(cause: Cause.Cause<JournalError>, asked: ReadonlyArray<Message | Command>): void {
     const error = cause.reasons.find(Cause.isFailReason)?.error
     this.failure = error ?? new JournalError({
       operation: "append",
@@ -390,22 +344,30 @@ export class Runner {
       cause: Cause.squash(cause),
       message: `the journal failed: ${Cause.pretty(cause)}`
     })
-    for (const id of this.active.keys()) this.interrupt(id, "journal")
-    this.settling.wakeAll(Exit.fail(this.failure))
-    this.granting.wakeAll(Exit.fail(this.failure))
-    for (const message of asked) this.post(message)
+    this.activities.interruptAll("journal")
+    const failed = Exit.fail(this.failure)
+    this.settling.wakeAll(failed)
+    this.granting.wakeAll(failed)
     // Also what came while the append was under way: no turn will take it.
-    for (let next = Queue.takeUnsafe(this.inbox); next !== undefined; next = Queue.takeUnsafe(this.inbox)) {
-      if (Exit.isFailure(next)) break
-      this.post(next.value)
-    }
+    const left = [...asked, ...this.room.dismiss(), ...this.inbox]
+    this.inbox = []
+    for (const message of left) if (message instanceof Message) message.answer?.(failed)
     this.changed()
   }
 
-  private post(message: Message): void {
-    if (this.failure === undefined) Queue.offerUnsafe(this.inbox, message)
-    else if (message._tag === "Query") message.answer()
-    else message.answer?.(Exit.fail(this.failure))
+  readonly post = (command: Command): void => this.postMessage(command)
+
+  private postMessage(message: Message | Command): void {
+    if (this.failure !== undefined) {
+      if (message instanceof Message) message.answer?.(Exit.fail(this.failure))
+      return
+    }
+    this.inbox.push(message)
+    if (this.wakeLoop === undefined) return
+    const wake = this.wakeLoop
+    this.wakeLoop = undefined
+    // Not at once: what arrives in the same breath goes into the same turn.
+    this.dispatcher!.scheduleTask(wake, 0)
   }
 
   /** Gives a command to the run and returns its events when they are durable. */
@@ -413,19 +375,37 @@ export class Runner {
     command: Command,
     behind?: (state: RunState.RunState) => void
   ): Effect.Effect<ReadonlyArray<RunEvent.RunEvent>, RunError> {
-    return Effect.callback((resume) =>
-      this.post({ _tag: "Command", command, answer: resume, ...(behind === undefined ? {} : { behind }) })
-    )
+    return Effect.callback((resume) => this.postMessage(new Message(command, resume, behind)))
+  }
+
+  /** The same for an `Add`, which waits, or is refused, while the run is full. */
+  add(
+    command: Extract<Command, { readonly _tag: "Add" }>,
+    whenFull: "wait" | "refuse",
+    behind?: (state: RunState.RunState) => void
+  ): Effect.Effect<ReadonlyArray<RunEvent.RunEvent>, RunError> {
+    return Effect.callback((resume) => {
+      const message = new Message(command, resume, behind, this.room.capacity === Infinity ? undefined : whenFull)
+      this.postMessage(message)
+      return Effect.sync(() => {
+        message.isWithdrawn = true
+        // Whoever stood behind it may have room.
+        if (this.room.isAwaited) this.post({ _tag: "Tick" })
+      })
+    })
   }
 
   /** Looks at the state when all of it is durable. */
   query<A>(look: (state: RunState.RunState) => A): Effect.Effect<A, JournalError> {
     return Effect.callback((resume) =>
-      this.post({
-        _tag: "Query",
-        answer: () => resume(this.failure === undefined ? Exit.succeed(look(this.state)) : Exit.fail(this.failure))
-      })
+      this.whenDurable(() =>
+        resume(this.failure === undefined ? Exit.succeed(look(this.state)) : Exit.fail(this.failure))
+      )
     )
+  }
+
+  private whenDurable(look: Answer): void {
+    this.postMessage(new Message(undefined, look, undefined))
   }
 
   readonly status: Effect.Effect<RunStatus.RunStatus, JournalError> = Effect.suspend(() =>
@@ -435,11 +415,16 @@ export class Runner {
         state,
         this.seq,
         this.now(),
-        (id) => this.active.get(id) ?? this.active.get(`cleaning ${id}`),
-        this.backgroundErrors
+        (id) => this.activities.overlay(id),
+        this.backgroundErrors,
+        this.activities.stuck
       )
     )
   )
+
+  workStatus(entry: RunState.WorkEntry): RunStatus.WorkStatus {
+    return RunStatus.ofWork(this.state, entry, this.now(), (id) => this.activities.overlay(id))
+  }
 
   /** Waits until `isReached` holds; looked at after every change. */
   until(isReached: () => boolean): Effect.Effect<void> {
@@ -455,37 +440,49 @@ export class Runner {
     })
   }
 
-  /** The outcome of a work that is in the run, now or when it settles. */
-  outcome(id: string): Effect.Effect<Outcome, RunError> {
+  /** The outcome of a work that was added, now or when it settles. */
+  awaitOutcome(id: string): Effect.Effect<Outcome, RunError> {
     return Effect.callback((resume) => {
       let leave = (): void => undefined
-      this.post({
-        _tag: "Query",
-        answer: () => {
-          if (this.failure !== undefined) return resume(Exit.fail(this.failure))
-          const entry = this.state.works.get(id)
-          if (entry?.outcome !== undefined) return resume(Exit.succeed(entry.outcome))
-          leave = this.settling.add(id, resume)
-        }
+      this.whenDurable(() => {
+        if (this.failure !== undefined) return resume(Exit.fail(this.failure))
+        const entry = this.state.works.get(id)
+        if (entry === undefined) return resume(Exit.fail(outcomeExpired(id)))
+        if (entry.outcome !== undefined) return resume(Exit.succeed(entry.outcome))
+        leave = this.settling.add(id, resume)
       })
       return Effect.sync(() => leave())
     })
+  }
+
+  /** How a work ended; undefined when it has not. */
+  outcome(id: string): Effect.Effect<Ended, RunError> {
+    return Effect.flatMap(
+      this.query((state) => {
+        const entry = state.works.get(id)
+        return entry === undefined ? undefined : { kind: entry.spec.kind, outcome: entry.outcome }
+      }),
+      (found) =>
+        found === undefined
+          ? Effect.fail(new WorkNotFound({ id, message: `no work "${id}" in run "${this.runId}"` }))
+          : Effect.succeed(found)
+    )
   }
 
   /** Suspends what is running and ends every fiber of the run. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() =>
     Effect.gen({ self: this }, function*() {
       yield* Effect.ignore(this.send({ _tag: "Suspend", reason: "the run was closed", actor: "engine" }))
-      for (const [id, active] of this.active) {
-        if (active.stopReason === undefined) this.interrupt(id, "suspend")
-      }
-      yield* this.until(() => Array.from(this.active.keys()).every((id) => id.startsWith("cleaning ")))
-      yield* Fiber.interruptAll(
-        [...this.active.values(), ...(this.timer === undefined ? [] : [this.timer])].flatMap((each) =>
-          each.fiber === undefined ? [] : [each.fiber]
-        )
-      )
+      this.activities.interruptAll("suspend")
+      yield* this.until(() => this.activities.active.size === 0)
+      yield* this.activities.endCleanings
+      yield* this.timer.stop
       yield* Effect.ignore(this.query(() => undefined))
+      if (this.failure === undefined) {
+        yield* Effect.ignore(this.compaction.atEnd(this.writer, this.seq, (after) => this.history(after)))
+      }
+      this.last = Option.getOrUndefined(yield* Effect.option(this.status))
+      this.isClosed = true
       // Whoever still has the handle is told, instead of waiting for a loop that has ended.
       this.failure ??= new JournalError({
         operation: "append",
@@ -496,3 +493,5 @@ export class Runner {
     })
   )
 }
+
+const nothing: Exit.Exit<ReadonlyArray<RunEvent.RunEvent>> = Exit.succeed([])

@@ -1,133 +1,113 @@
 /**
- * The journal's database file: opening it, its schema, and its transactions.
+ * The journal's database file: opening it, its statements, and its transactions.
+ *
+ * Two connections are open in a process that writes: one in its main thread, which reads, and one in the thread that
+ * writes (`sqliteWorker.ts`). Other processes have theirs.
  */
 import { mkdirSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import { DatabaseSync, type StatementSync } from "node:sqlite"
-import { failure, type Place } from "./sqliteFailure.ts"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { failure, type FaultError, type Place } from "./sqliteFault.ts"
+import { migrate } from "./sqliteMigration.ts"
+import { applicationId, pageSize, schema, schemaVersion, type StatementName, statements } from "./sqliteSchema.ts"
 
-/** Marks the file as ours ("Espa" in ASCII), so that nobody else's database is ever changed. */
-const applicationId = 0x45737061
-
-/** Version of the tables below, kept in `user_version`. */
-export const schemaVersion = 1
-
-/**
- * `last_seq` is what the writer has acknowledged: with it a lost tail is noticed. `epoch` grows by
- * one with every writer: with it a writer that lost its lock is refused. The other columns of
- * `runs` say who took the run last, and are NULL when it was given back in order.
- *
- * `events` is one b-tree in the order of reading (WITHOUT ROWID); its key makes two writers that
- * append the same numbers impossible, whatever else fails.
- */
-const schema = `
-  CREATE TABLE runs (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    created_at INTEGER NOT NULL,
-    last_seq INTEGER NOT NULL,
-    epoch INTEGER NOT NULL,
-    owner TEXT,
-    host TEXT,
-    pid INTEGER,
-    since INTEGER
-  ) STRICT;
-  CREATE TABLE events (
-    run INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (run, seq)
-  ) STRICT, WITHOUT ROWID;
-  PRAGMA application_id = ${applicationId};
-  PRAGMA user_version = ${schemaVersion};
-`
-
-/** A row of `runs`. */
-export interface RunRow {
-  readonly number: number
-  readonly id: string
-  readonly created_at: number
-  readonly last_seq: number
-  readonly epoch: number
-  readonly owner: string | null
-  readonly host: string | null
-  readonly pid: number | null
-  readonly since: number | null
-}
-
-/** A row of `events`. */
-export interface EventRow {
-  readonly seq: number
-  readonly checksum: number
-  readonly body: string
-}
-
-/** `node:sqlite` types rows as records of unknown columns; the statements say what they hold. */
-export const rows = <Row>(result: ReadonlyArray<unknown>): ReadonlyArray<Row> => result as ReadonlyArray<Row>
-/** The same for one row, or none. */
-export const row = <Row>(result: unknown): Row | undefined => result as Row | undefined
-
-/** An open journal file with its statements, prepared once. */
+/** An open journal file. */
 export interface Database {
   /** Absolute, with symbolic links resolved: two names of one file must lead to one lock. */
   readonly file: string
-  readonly findRun: StatementSync
-  readonly listRuns: StatementSync
-  readonly insertRun: StatementSync
-  readonly takeRun: StatementSync
-  readonly leaveRun: StatementSync
-  readonly advanceRun: StatementSync
-  readonly lastEvent: StatementSync
-  readonly insertEvent: StatementSync
-  readonly readEvents: StatementSync
-  /** A `readEvents` of its own, for one use with `iterate`. */
-  prepareReadEvents(): StatementSync
+  /** The first row, or none. The caller says what the columns are: `node:sqlite` types rows as records of anything. */
+  get<Row>(statement: StatementName, ...parameters: ReadonlyArray<SQLInputValue>): Row | undefined
+  all<Row>(statement: StatementName, ...parameters: ReadonlyArray<SQLInputValue>): ReadonlyArray<Row>
+  /** Like `all`, one by one. The statement is its own, so an iteration that fails leaves nothing behind. */
+  iterate<Row>(statement: StatementName, ...parameters: ReadonlyArray<SQLInputValue>): Iterable<Row>
+  /** Returns the number of rows that were changed. */
+  run(statement: StatementName, ...parameters: ReadonlyArray<SQLInputValue>): number
   /** Runs `body` in a write transaction; commits, or rolls back when it throws. */
-  transaction<A>(body: () => A): A
+  write<A>(body: () => A): A
+  /** Runs `body` on one state of the file. */
+  read<A>(body: () => A): A
   /** Throws when the file at this path is no longer the one that is open. */
   assertInPlace(place: Place): void
-  readonly isOpen: () => boolean
   close(): void
 }
 
-/**
- * How long SQLite itself may wait for another process's lock; see `whileBusy` for why so short.
- */
-const waitInPlaceMillis = 5
+/** For reading: how long SQLite itself may hold up the event loop for another process's lock; see `whileBusy`. */
+const readerWaitMillis = 5
 
-/** Opens the file, and makes it when it is not there. Throws; leaves no handle behind when it does. */
-export const connect = (place: Place): Database => {
+/** For writing: a thread of its own may sleep. It still has to hear now and then of who does not wait any more. */
+const writerWaitMillis = 50
+
+/** Opens a journal for reading. `undefined` for a file that is not there, or in which there is nothing yet. */
+export const openForReading = (place: Place): Database | undefined => {
+  if (statSync(place.file, { throwIfNoEntry: false }) === undefined) return undefined
+  return connect(place, readerWaitMillis, (database) => {
+    const format = formatOf(database, place)
+    if (format !== 0 && format !== schemaVersion) throw outdated(place, format)
+    return format === schemaVersion
+  })
+}
+
+/** Opens a journal for writing; makes the file and its tables, or brings them to the present format. */
+export const openForWriting = (place: Place): Database => {
   mkdirSync(dirname(place.file), { recursive: true })
+  return connect(place, writerWaitMillis, (database) => {
+    const format = formatOf(database, place)
+    // Before there is a page; in a file that has some it does nothing.
+    if (format === 0) database.exec(`PRAGMA page_size = ${pageSize}`)
+    ensureWal(database, place)
+    if (format !== schemaVersion) prepareTables(database, place)
+    // Checkpoints are made by hand, after the appends have been answered.
+    database.exec("PRAGMA wal_autocheckpoint = 0")
+    return true
+  })!
+}
+
+/** Looks at a file without keeping it open: throws for one that cannot be opened, that is not ours, or too new. */
+export const inspect = (place: Place): void => {
+  if (statSync(place.file, { throwIfNoEntry: false }) === undefined) return
+  connect(place, readerWaitMillis, (database) => {
+    formatOf(database, place)
+    return false
+  })
+}
+
+/** Opens the file; closes it again when `accept` says no, or throws. */
+const connect = (
+  place: Place,
+  waitMillis: number,
+  accept: (database: DatabaseSync) => boolean
+): Database | undefined => {
   if (statSync(place.file, { throwIfNoEntry: false })?.isDirectory() === true) {
     throw failure(place, `The journal ${place.file} is a directory. Give the path of a file in it.`)
   }
-  const database = new DatabaseSync(place.file, { timeout: waitInPlaceMillis })
+  const database = new DatabaseSync(place.file, { timeout: waitMillis })
+  let accepted = false
   try {
     // FULL: in WAL mode anything less loses acknowledged commits when the machine (not just the process) dies.
     database.exec("PRAGMA synchronous = FULL")
-    // In one snapshot: another process may be making the tables at this moment.
-    const fresh = transaction(database, "BEGIN", () => isFresh(database, place))
-    ensureWal(database, place)
-    if (fresh) createSchema(database, place)
+    accepted = accept(database)
+    if (!accepted) return undefined
     // The WAL grows while a reader keeps an old snapshot; this gives the space back afterwards.
     database.exec("PRAGMA journal_size_limit = 67108864")
-    return prepare(database, place)
-  } catch (cause) {
-    database.close()
-    throw cause
+    return wrap(database, place)
+  } finally {
+    if (!accepted && database.isOpen) database.close()
   }
 }
 
 const pragma = (database: DatabaseSync, name: string): unknown =>
   Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]
 
-/** True for a file without anything in it. Throws for one that is not ours, or too new. */
-const isFresh = (database: DatabaseSync, place: Place): boolean => {
+/** The format of the file, 0 for one without anything in it. Throws for one that is not ours, or too new. */
+const formatOf = (database: DatabaseSync, place: Place): number =>
+  // In one snapshot: another process may be making the tables at this moment.
+  transaction(database, "BEGIN", () => readFormat(database, place))
+
+const readFormat = (database: DatabaseSync, place: Place): number => {
   const owner = pragma(database, "application_id")
   const version = Number(pragma(database, "user_version"))
   if (owner === applicationId) {
-    if (version === schemaVersion) return false
+    if (version >= 1 && version <= schemaVersion) return version
     throw failure(
       place,
       `The journal ${place.file} has the format ${version}, and this version of Espalier reads format ` +
@@ -135,12 +115,19 @@ const isFresh = (database: DatabaseSync, place: Place): boolean => {
     )
   }
   const tables = database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()
-  if (owner === 0 && version === 0 && tables?.["count"] === 0) return true
+  if (owner === 0 && version === 0 && tables?.["count"] === 0) return 0
   throw failure(
     place,
     `The file ${place.file} is a SQLite database, but no journal of Espalier. Choose another path. Nothing was changed.`
   )
 }
+
+const outdated = (place: Place, format: number): FaultError =>
+  failure(
+    place,
+    `The journal ${place.file} has the format ${format}, which an earlier version of Espalier wrote. It is brought to ` +
+      `format ${schemaVersion}, with all that is in it, when one of its runs is opened for writing; it can be read then.`
+  )
 
 /** The mode is stored in the file; asking for it again would need a lock for nothing. */
 const ensureWal = (database: DatabaseSync, place: Place): void => {
@@ -155,10 +142,12 @@ const ensureWal = (database: DatabaseSync, place: Place): void => {
   }
 }
 
-const createSchema = (database: DatabaseSync, place: Place): void =>
+const prepareTables = (database: DatabaseSync, place: Place): void =>
   transaction(database, "BEGIN IMMEDIATE", () => {
     // Looked at again: another process may have been faster.
-    if (isFresh(database, place)) database.exec(schema)
+    const format = readFormat(database, place)
+    if (format === 0) database.exec(schema)
+    else if (format !== schemaVersion) migrate(database, place)
   })
 
 const transaction = <A>(database: DatabaseSync, begin: "BEGIN" | "BEGIN IMMEDIATE", body: () => A): A => {
@@ -174,28 +163,40 @@ const transaction = <A>(database: DatabaseSync, begin: "BEGIN" | "BEGIN IMMEDIAT
   }
 }
 
-const prepare = (database: DatabaseSync, place: Place): Database => {
+const wrap = (database: DatabaseSync, place: Place): Database => {
   const file = database.location() ?? place.file
-  const prepareReadEvents = () =>
-    database.prepare("SELECT seq, checksum, body FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?")
   const opened = statSync(file, { bigint: true })
+  const prepared = new Map<StatementName, StatementSync>()
+  const statement = (name: StatementName): StatementSync => {
+    let found = prepared.get(name)
+    if (found === undefined) {
+      found = database.prepare(statements[name])
+      prepared.set(name, found)
+    }
+    return found
+  }
+  const inTransaction = <A>(begin: "begin" | "beginImmediate", body: () => A): A => {
+    statement(begin).run()
+    try {
+      const result = body()
+      statement("commit").run()
+      return result
+    } catch (cause) {
+      if (database.isOpen && database.isTransaction) statement("rollback").run()
+      throw cause
+    }
+  }
   return {
     file,
-    findRun: database.prepare("SELECT * FROM runs WHERE id = ?"),
-    listRuns: database.prepare("SELECT * FROM runs ORDER BY number"),
-    insertRun: database.prepare("INSERT INTO runs (id, created_at, last_seq, epoch) VALUES (?, ?, 0, 0)"),
-    takeRun: database.prepare(
-      "UPDATE runs SET owner = ?, host = ?, pid = ?, since = ?, epoch = epoch + 1 WHERE id = ? RETURNING *"
-    ),
-    leaveRun: database.prepare(
-      "UPDATE runs SET owner = NULL, host = NULL, pid = NULL, since = NULL WHERE number = ? AND epoch = ?"
-    ),
-    advanceRun: database.prepare("UPDATE runs SET last_seq = ? WHERE number = ? AND epoch = ? AND last_seq = ?"),
-    lastEvent: database.prepare("SELECT max(seq) AS seq FROM events WHERE run = ?"),
-    insertEvent: database.prepare("INSERT INTO events (run, seq, checksum, body) VALUES (?, ?, ?, ?)"),
-    readEvents: prepareReadEvents(),
-    prepareReadEvents,
-    transaction: (body) => transaction(database, "BEGIN IMMEDIATE", body),
+    get: <Row>(name: StatementName, ...parameters: ReadonlyArray<SQLInputValue>) =>
+      statement(name).get(...parameters) as Row | undefined,
+    all: <Row>(name: StatementName, ...parameters: ReadonlyArray<SQLInputValue>) =>
+      statement(name).all(...parameters) as unknown as ReadonlyArray<Row>,
+    iterate: <Row>(name: StatementName, ...parameters: ReadonlyArray<SQLInputValue>) =>
+      database.prepare(statements[name]).iterate(...parameters) as unknown as Iterable<Row>,
+    run: (name, ...parameters) => Number(statement(name).run(...parameters).changes),
+    write: (body) => inTransaction("beginImmediate", body),
+    read: (body) => inTransaction("begin", body),
     assertInPlace: (here) => {
       const now = statSync(file, { bigint: true, throwIfNoEntry: false })
       if (now === undefined || now.ino !== opened.ino || now.dev !== opened.dev) {
@@ -208,7 +209,6 @@ const prepare = (database: DatabaseSync, place: Place): Database => {
         )
       }
     },
-    isOpen: () => database.isOpen,
     close: () => {
       if (database.isOpen) database.close()
     }

@@ -19,7 +19,7 @@
 import { createHash } from "node:crypto"
 import { rmSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
-import { isBusy } from "./sqliteFailure.ts"
+import { isBusy } from "./sqliteFault.ts"
 
 export interface RunLock {
   readonly file: string

@@ -1,17 +1,17 @@
 /**
- * Taking a run for writing, giving it back, and telling who has it.
+ * Taking a run for writing, giving it back, removing it, and telling who has it.
  *
- * All three happen inside a write transaction of the journal. So a lock and the row that names its holder
+ * All of this happens inside a write transaction of the journal. So a lock and the row that names its holder
  * change together for everybody who looks, and lock files are made, tried and removed by one
  * process at a time.
  */
-import * as Effect from "effect/Effect"
 import { hostname } from "node:os"
-import { type JournalError, type LockOwner, RunExists, RunLocked, RunNotFound } from "../Journal.ts"
-import { type Database, row, type RunRow } from "./sqliteDatabase.ts"
-import { failure, type Place, TryAgain, whileBusy } from "./sqliteFailure.ts"
+import type { LockOwner } from "../JournalError.ts"
+import type { Database } from "./sqliteDatabase.ts"
+import { failure, FaultError, type Place, TryAgain } from "./sqliteFault.ts"
 import { lockFile, removeLockFile, type RunLock, tryLock } from "./sqliteLock.ts"
-import { assertTail } from "./sqlitePage.ts"
+import { assertTail, findRun } from "./sqlitePage.ts"
+import type { RunRow } from "./sqliteSchema.ts"
 
 const holderOf = (run: RunRow | undefined): LockOwner | undefined =>
   run === undefined || run.owner === null || run.host === null || run.pid === null || run.since === null
@@ -29,33 +29,40 @@ export interface Taken {
 const settleMillis = 1000
 
 /**
- * An attempt at taking a run, to be repeated while it throws a busy error.
+ * The lock of a run, or the failure that says who has it.
  *
  * The holder of a lock is named in the run's row, because both change in one transaction. Only when the
  * holder is just dying may they disagree, as the operating system frees a dead process's files one after the
- * other. That is a matter of microseconds, so it is waited for, within bounds.
+ * other. That is a matter of microseconds, so it is waited for, within bounds: `TryAgain`.
  */
-export const startTaking = (runId: string, mode: "create" | "existing" | "either", claim: LockOwner, place: Place) => {
+const startLocking = (runId: string, place: Place) => {
   let unsettledUntil: number | undefined
+  return (database: Database, run: RunRow | undefined): RunLock => {
+    const file = lockFile(database.file, runId)
+    const lock = tryLock(file)
+    if (lock !== undefined) return lock
+    const holder = holderOf(run)
+    const isSettled = holder !== undefined && isAlive(holder)
+    unsettledUntil ??= performance.now() + settleMillis
+    if (!isSettled && performance.now() < unsettledUntil) throw new TryAgain("The holder of the lock is not known yet")
+    throw holder === undefined ? strangeLock(place, file) : new FaultError({ _tag: "RunLocked", runId, holder })
+  }
+}
+
+/** An attempt at taking a run, to be repeated while it throws a busy error. */
+export const startTaking = (runId: string, mode: "create" | "existing" | "either", claim: LockOwner, place: Place) => {
+  const locking = startLocking(runId, place)
   return (database: Database): Taken => {
     let lock: RunLock | undefined
     try {
-      return database.transaction(() => {
-        const found = row<RunRow>(database.findRun.get(runId))
-        if (found === undefined && mode === "existing") throw RunNotFound.of(runId)
-        if (found !== undefined && mode === "create") throw RunExists.of(runId)
-        lock = tryLock(lockFile(database.file, runId))
-        if (lock === undefined) {
-          const holder = holderOf(found)
-          if (holder !== undefined && isAlive(holder)) throw RunLocked.heldBy(runId, holder)
-          unsettledUntil ??= performance.now() + settleMillis
-          if (performance.now() < unsettledUntil) throw new TryAgain("The holder of the lock is not known yet")
-          throw holder === undefined
-            ? strangeLock(place, lockFile(database.file, runId))
-            : RunLocked.heldBy(runId, holder)
-        }
-        if (found === undefined) database.insertRun.run(runId, claim.since)
-        const run = row<RunRow>(database.takeRun.get(claim.owner, claim.host, claim.pid, claim.since, runId))!
+      return database.write(() => {
+        const found = database.get<RunRow>("findRun", runId)
+        if (found === undefined && mode === "existing") throw new FaultError({ _tag: "RunNotFound", runId })
+        if (found !== undefined && mode === "create") throw new FaultError({ _tag: "RunExists", runId })
+        lock = locking(database, found)
+        if (found === undefined) database.run("insertRun", runId, claim.since)
+        database.run("takeRun", claim.owner, claim.host, claim.pid, claim.since, runId)
+        const run = findRun(database, runId)
         assertTail(database, place, run)
         return { database, lock, run }
       })
@@ -66,7 +73,7 @@ export const startTaking = (runId: string, mode: "create" | "existing" | "either
   }
 }
 
-const strangeLock = (place: Place, file: string): JournalError =>
+const strangeLock = (place: Place, file: string): FaultError =>
   failure(
     place,
     `The run ${
@@ -88,7 +95,7 @@ const isAlive = (holder: LockOwner): boolean => {
 }
 
 /** The failure of a writer whose run was taken by someone else. */
-export const lost = (place: Place, run: RunRow | undefined): JournalError => {
+export const lost = (place: Place, run: RunRow | undefined): FaultError => {
   const holder = holderOf(run)
   return failure(
     place,
@@ -100,25 +107,38 @@ export const lost = (place: Place, run: RunRow | undefined): JournalError => {
   )
 }
 
-/** Gives the run back. What matters, the lock, is freed whatever happens to the rest. */
-export const leave = ({ database, lock, run }: Taken): Effect.Effect<void> => {
-  const place: Place = { operation: "open", file: database.file, runId: run.id }
-  return whileBusy(place, () => {
-    if (!database.isOpen()) return lock.release()
-    // In another file's place our lock file may be somebody else's.
-    database.assertInPlace(place)
-    database.transaction(() => {
-      const ours = database.leaveRun.run(run.number, run.epoch).changes === 1
-      lock.release()
-      // Inside the transaction nobody else can be opening the file; see `removeLockFile`.
-      if (ours) removeLockFile(lock.file)
+/** An attempt at giving the run back, to be repeated while it throws a busy error. The lock has to be released besides. */
+export const leave = ({ database, lock, run }: Taken): void => {
+  // In another file's place our lock file may be somebody else's.
+  database.assertInPlace({ operation: "open", file: database.file, runId: run.id })
+  database.write(() => {
+    const isOurs = database.run("leaveRun", run.number, run.epoch) === 1
+    lock.release()
+    // Inside the transaction nobody else can be opening the file; see `removeLockFile`.
+    if (isOurs) removeLockFile(lock.file)
+  })
+}
+
+/**
+ * An attempt at removing a run that nobody has, to be repeated while it throws a busy error. What belongs to the run
+ * becomes garbage in the same transaction; so the run is gone whole, however much there is to delete.
+ */
+export const startRemoving = (runId: string, place: Place) => {
+  const locking = startLocking(runId, place)
+  return (database: Database): number =>
+    database.write(() => {
+      const run = findRun(database, runId)
+      const lock = locking(database, run)
+      try {
+        database.run("removeSnapshot", run.number)
+        database.run("removeRun", run.number)
+        database.run("addGarbage", run.number)
+      } finally {
+        lock.release()
+      }
+      removeLockFile(lock.file)
+      return run.number
     })
-  }).pipe(
-    Effect.catch((error) =>
-      Effect.logWarning(`The run is free again, but its row still names this process: ${error.message}`)
-    ),
-    Effect.ensuring(Effect.sync(() => lock.release()))
-  )
 }
 
 /**
@@ -128,15 +148,15 @@ export const leave = ({ database, lock, run }: Taken): Effect.Effect<void> => {
  * nobody who opens the run meanwhile takes the trial for a holder. A row that outlived its holder is cleared.
  */
 export const findOwner = (database: Database, runId: string): LockOwner | undefined => {
-  if (holderOf(row<RunRow>(database.findRun.get(runId))) === undefined) return undefined
-  return database.transaction(() => {
-    const run = row<RunRow>(database.findRun.get(runId))
+  if (holderOf(database.get<RunRow>("findRun", runId)) === undefined) return undefined
+  return database.write(() => {
+    const run = database.get<RunRow>("findRun", runId)
     const holder = holderOf(run)
     if (run === undefined || holder === undefined) return undefined
     const lock = tryLock(lockFile(database.file, runId))
     if (lock === undefined) return holder
     try {
-      database.leaveRun.run(run.number, run.epoch)
+      database.run("leaveRun", run.number, run.epoch)
     } finally {
       lock.release()
     }

@@ -1,71 +1,93 @@
 /**
- * The entries of a run in their table: their checksums, and reading them without guessing.
+ * Reading the entries of a run from their chunks, without guessing.
  */
-import { crc32 } from "node:zlib"
-import { type JournalEntry, type JournalError, RunNotFound } from "../Journal.ts"
-import { type Database, type EventRow, row, rows, type RunRow } from "./sqliteDatabase.ts"
-import { failure, isBusy, isCorrupt, type Place } from "./sqliteFailure.ts"
+import type { JournalEntry, Json } from "../Journal.ts"
+import { chunkChecksum } from "./sqliteChecksum.ts"
+import type { Database } from "./sqliteDatabase.ts"
+import { failure, FaultError, isBusy, isCorrupt, type Place } from "./sqliteFault.ts"
+import type { ChunkRow, RunRow } from "./sqliteSchema.ts"
 
-/** The checksum of an entry. Its number is part of it, so that an entry in another's place is noticed too. */
-export const checksum = (seq: number, body: string): number => crc32(body, seq % 0x1_0000_0000)
-
-/** A page of entries, or the failure that names the first one that is not as it was written. */
+/** A page of entries, or the failure that names the first one that cannot be read as it was written. */
 export const readPage = (
   database: Database,
   place: Place,
   runId: string,
-  { after, limit }: { readonly after: number; readonly limit?: number }
-): ReadonlyArray<JournalEntry> => {
-  // Two snapshots are enough: the second one can only hold more than the first.
-  const run = row<RunRow>(database.findRun.get(runId))
-  if (run === undefined) throw RunNotFound.of(runId)
-  const page = readRows(database, place, run, after, limit ?? -1)
-  let seq = after
-  const entries: Array<JournalEntry> = []
-  for (const event of page) {
-    seq++
-    if (event.seq !== seq) throw missing(place, seq, Math.max(run.last_seq, event.seq))
-    if (checksum(seq, event.body) !== event.checksum) throw damaged(place, seq)
-    entries.push({ seq, body: event.body })
-  }
-  if (page.length !== limit && seq < run.last_seq) throw missing(place, seq + 1, run.last_seq)
-  return entries
+  { after, limit = Number.MAX_SAFE_INTEGER - after }: { readonly after: number; readonly limit?: number }
+): ReadonlyArray<JournalEntry> =>
+  // On one state of the file: between two queries the run might be trimmed.
+  database.read(() => {
+    const run = findRun(database, runId)
+    if (after < run.horizon) throw new FaultError({ _tag: "EventsTrimmed", runId, horizon: run.horizon })
+    const end = Math.min(after + limit, run.last_seq)
+    const entries: Array<JournalEntry> = []
+    if (after >= end) return entries
+    let seq = after
+    for (const chunk of readRows(database, place, run, after, end)) {
+      // The first chunk may begin before the page, and may have nothing of it when what follows is missing.
+      if (chunk.first_seq > seq + 1) throw missing(place, seq + 1, run.last_seq)
+      if (chunk.first_seq + chunk.count <= seq + 1) continue
+      const events = eventsOf(place, run, chunk)
+      for (let index = seq + 1 - chunk.first_seq; index < chunk.count && seq < end; index++) {
+        entries.push({ seq: ++seq, version: chunk.version, event: events[index]! })
+      }
+    }
+    if (seq < end) throw missing(place, seq + 1, run.last_seq)
+    return entries
+  })
+
+/** The row of a run that has to be there. */
+export const findRun = (database: Database, runId: string): RunRow => {
+  const run = database.get<RunRow>("findRun", runId)
+  if (run === undefined) throw new FaultError({ _tag: "RunNotFound", runId })
+  return run
 }
 
-const readRows = (database: Database, place: Place, run: RunRow, after: number, limit: number) => {
+/** The events of a chunk, if they are those that were written. */
+export const eventsOf = (place: Place, run: RunRow, chunk: ChunkRow): ReadonlyArray<Json> => {
+  if (chunkChecksum(run.number, chunk) !== chunk.checksum) throw damaged(place, chunk.first_seq)
+  return JSON.parse(chunk.body)
+}
+
+const readRows = (
+  database: Database,
+  place: Place,
+  run: RunRow,
+  after: number,
+  end: number
+): ReadonlyArray<ChunkRow> => {
+  const parameters = [run.number, end, run.number, after + 1]
   try {
-    return rows<EventRow>(database.readEvents.all(run.number, after, limit))
+    return database.all<ChunkRow>("readChunks", ...parameters)
   } catch (cause) {
     if (!isCorrupt(cause)) throw cause
     // A page of the file is torn: SQLite gives nothing, so look how far it can be read one by one.
-    throw damaged(place, countReadable(database, run, after) + after + 1, cause)
+    let seq = after + 1
+    try {
+      for (const chunk of database.iterate<ChunkRow>("readChunks", ...parameters)) {
+        seq = Math.max(seq, chunk.first_seq + chunk.count)
+      }
+    } catch (second) {
+      if (isBusy(second)) throw second
+    }
+    throw damaged(place, seq, cause)
   }
 }
 
-const countReadable = (database: Database, run: RunRow, after: number): number => {
-  let count = 0
-  try {
-    // On a statement of its own: an iterator that failed leaves its failure behind, for whoever uses the statement next.
-    for (const _ of database.prepareReadEvents().iterate(run.number, after, -1)) count++
-  } catch (cause) {
-    if (isBusy(cause)) throw cause
-  }
-  return count
-}
-
-const damaged = (place: Place, seq: number, cause?: unknown): JournalError =>
+const damaged = (place: Place, seq: number, cause?: unknown): FaultError =>
   failure(
     place,
     `Entry ${seq} of the run ${
       JSON.stringify(place.runId)
-    } in the journal ${place.file} is damaged: it is not what was ` +
-      `written. Keep a copy of the file (with its -wal file) and restore it from a backup; the entries before ${seq} can be read.`,
+    } in the journal ${place.file}, or one of those stored with it, is ` +
+      `damaged: it is not what was written. Keep a copy of the file (with its -wal file) and restore it from a backup; the ` +
+      `entries before ${seq} can be read.`,
     cause === undefined ? { seq } : { seq, cause }
   )
 
 /** Refuses a run with a lost tail: a writer that began there would write over numbers that were acknowledged. */
 export const assertTail = (database: Database, place: Place, run: RunRow): void => {
-  const last = row<{ seq: number | null }>(database.lastEvent.get(run.number))?.seq ?? 0
+  const chunk = database.get<Pick<ChunkRow, "first_seq" | "count">>("lastChunk", run.number)
+  const last = Math.max(run.horizon, chunk === undefined ? 0 : chunk.first_seq + chunk.count - 1)
   if (last < run.last_seq) throw missing(place, last + 1, run.last_seq)
   if (last > run.last_seq) {
     throw failure(
@@ -79,7 +101,7 @@ export const assertTail = (database: Database, place: Place, run: RunRow): void 
   }
 }
 
-const missing = (place: Place, seq: number, lastSeq: number): JournalError =>
+const missing = (place: Place, seq: number, lastSeq: number): FaultError =>
   failure(
     place,
     `Entry ${seq} of the run ${

@@ -18,6 +18,10 @@ export class Waiters<A> {
     }
   }
 
+  has(key: string): boolean {
+    return this.byKey.has(key)
+  }
+
   wake(key: string, exit: Exit.Exit<A, RunError>): void {
     const waiters = this.byKey.get(key)
     if (waiters === undefined) return

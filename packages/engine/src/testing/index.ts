@@ -1,1 +1,7 @@
 export * as JournalSuite from "./JournalSuite.ts"
+export * as Failpoints from "./Failpoints.ts"
+export * as FaultyJournal from "./FaultyJournal.ts"
+export * as TestMachine from "./TestMachine.ts"
+export * as TestProcess from "./TestProcess.ts"
+export * as TestRun from "./TestRun.ts"
+export * as Simulator from "./Simulator.ts"

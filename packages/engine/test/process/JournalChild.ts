@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { writeSync } from "node:fs"
 import { createInterface } from "node:readline"
+import { isDeepStrictEqual } from "node:util"
 
 export type Command =
   /** Opens a run and keeps it: answers `opened` or `refused`. */
@@ -23,6 +24,10 @@ export type Command =
   }
   /** Appends so many entries in batches of a size, each batch answered with `appended`. */
   | { readonly do: "append"; readonly entries: number; readonly batch: number }
+  /** Appends in batches for ever, and after each saves a snapshot and trims: each is answered when it is durable. */
+  | { readonly do: "retain"; readonly batch: number }
+  /** Appends once, and counts the turns of the event loop until it is durable: answers `turned`. */
+  | { readonly do: "turn"; readonly entries: number }
   /** Closes the run's scope: answers `closed`. */
   | { readonly do: "close" }
   /** Reads a run page by page until it has so many entries: answers `read`, or `refused`. */
@@ -37,12 +42,27 @@ export type Answer =
     readonly error: Record<string, unknown> & { readonly _tag: string; readonly message: string }
   }
   | { readonly is: "appended"; readonly lastSeq: number }
+  | { readonly is: "saved"; readonly seq: number }
+  | { readonly is: "trimmed"; readonly upTo: number }
+  | { readonly is: "turned"; readonly turns: number }
   | { readonly is: "read"; readonly pages: number }
   | { readonly is: "owner"; readonly owner: Journal.LockOwner | null }
 
 /** Entry `seq` of a run, as the child writes it; several hundred bytes, of a size that varies. */
-export const body = (run: string, seq: number): string =>
-  JSON.stringify({ run, seq, text: "x".repeat((seq * 37) % 700) })
+export const event = (run: string, seq: number): Journal.Json => ({ run, seq, text: "x".repeat((seq * 37) % 700) })
+
+const events = (run: string, from: number, count: number): ReadonlyArray<Journal.Json> =>
+  Array.from({ length: count }, (_, index) => event(run, from + index))
+
+/** The snapshot of a run at `seq`, as the child saves it: some hundred kilobytes, which are committed in several pieces. */
+export const snapshot = (run: string, seq: number): Journal.JournalSnapshot => ({
+  seq,
+  version: 3,
+  parts: Array.from({ length: 20 + (seq % 13) }, (_, part) => ({ run, seq, part, text: `${seq} `.repeat(6000) }))
+})
+
+/** Up to where the child trims when it has saved the snapshot at `seq`. */
+export const horizonOf = (seq: number): number => Math.max(0, seq - 5)
 
 const answer = (value: Answer): void => void writeSync(1, `${JSON.stringify(value)}\n`)
 
@@ -72,8 +92,8 @@ const readUntil = (run: string, until: number) =>
       const page = yield* journal.read(run, { after, limit: 100 })
       for (const entry of page) {
         after++
-        if (entry.seq !== after || entry.body !== body(run, after)) {
-          return yield* Effect.die(new Error(`entry ${after} is ${entry.seq} ${entry.body}`))
+        if (entry.seq !== after || !isDeepStrictEqual(entry.event, event(run, after))) {
+          return yield* Effect.die(new Error(`entry ${after} is ${entry.seq} ${JSON.stringify(entry.event)}`))
         }
       }
       pages++
@@ -104,12 +124,36 @@ const obey = async (command: Command): Promise<void> => {
       let lastSeq = writer.lastSeq
       const end = lastSeq + command.entries
       while (lastSeq < end) {
-        const first = lastSeq + 1
-        const bodies = Array.from({ length: command.batch }, (_, index) => body(writer.runId, first + index))
-        lastSeq = await Effect.runPromise(writer.append(bodies))
+        lastSeq = await Effect.runPromise(writer.append(events(writer.runId, lastSeq + 1, command.batch), 1))
         answer({ is: "appended", lastSeq })
       }
       return
+    }
+    case "retain": {
+      const { writer } = held!
+      let lastSeq = writer.lastSeq
+      for (;;) {
+        lastSeq = await Effect.runPromise(writer.append(events(writer.runId, lastSeq + 1, command.batch), 1))
+        answer({ is: "appended", lastSeq })
+        await Effect.runPromise(writer.saveSnapshot(snapshot(writer.runId, lastSeq)))
+        answer({ is: "saved", seq: lastSeq })
+        await Effect.runPromise(writer.trim(horizonOf(lastSeq)))
+        answer({ is: "trimmed", upTo: horizonOf(lastSeq) })
+      }
+    }
+    case "turn": {
+      const { writer } = held!
+      let turns = 0
+      let isDone = false
+      const turn = (): void => {
+        turns++
+        if (!isDone) setImmediate(turn)
+      }
+      const append = Effect.runPromise(writer.append(events(writer.runId, writer.lastSeq + 1, command.entries), 1))
+      setImmediate(turn)
+      await append
+      isDone = true
+      return answer({ is: "turned", turns })
     }
     case "close": {
       await Effect.runPromise(Scope.close(held!.scope, Exit.void))

@@ -9,7 +9,8 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
-import { type Answer, body, type Command } from "./JournalChild.ts"
+import { isDeepStrictEqual } from "node:util"
+import { type Answer, type Command, event, horizonOf, snapshot } from "./JournalChild.ts"
 
 const script = fileURLToPath(new URL("./JournalChild.ts", import.meta.url))
 
@@ -73,15 +74,16 @@ const using = <A, E>(
   use: (journal: Journal.Journal["Service"]) => Effect.Effect<A, E, Scope.Scope>
 ) => Effect.flatMap(Journal.Journal, use).pipe(Effect.scoped, Effect.provide(JournalSqlite.layer({ filename })))
 
-/** Reads a run from the start and checks every entry; returns how many there are. */
-const verify = (journal: Journal.Journal["Service"], run: string) =>
-  Effect.map(journal.read(run, { after: 0 }), (entries) => {
+/** Reads a run from an entry on and checks each that follows; returns the number of the last one. */
+const verify = (journal: Journal.Journal["Service"], run: string, after = 0) =>
+  Effect.map(journal.read(run, { after }), (entries) => {
     entries.forEach((entry, index) => {
-      if (entry.seq !== index + 1 || entry.body !== body(run, index + 1)) {
-        assert.fail(`${run}: entry ${index + 1} is ${entry.seq}`)
+      const seq = after + index + 1
+      if (entry.seq !== seq || entry.version !== 1 || !isDeepStrictEqual(entry.event, event(run, seq))) {
+        assert.fail(`${run}: entry ${seq} is ${JSON.stringify(entry)}`)
       }
     })
-    return entries.length
+    return after + entries.length
   })
 
 /** A small seeded generator: the moments of death differ, and a failing round can be looked at again. */
@@ -216,6 +218,103 @@ describe("JournalSqlite between processes", () => {
       }
     }))
 
+  test("a kill in the middle of appends, snapshots and trims leaves each whole or undone", (root) =>
+    Effect.gen(function*() {
+      const filename = join(root, "journal.db")
+      const next = random(20_260_202)
+      let acknowledged = { lastSeq: 0, snapshotSeq: 0, horizon: 0 }
+      for (let round = 0; round < 15; round++) {
+        const child = yield* start
+        yield* Effect.promise(() => child.ask({ do: "open", file: filename, run: "run", owner: "mortal" }))
+        const batch = 10 + Math.floor(next() * 1000)
+        child.tell({ do: "retain", batch })
+        const answersUntilDeath = 1 + Math.floor(next() * 12)
+        const delayMillis = next() * 4
+        const before = acknowledged
+        yield* Effect.promise(async () => {
+          for (let count = 0;; count++) {
+            const answer = await child.next()
+            if (answer === undefined) break
+            if (answer.is === "appended") acknowledged = { ...acknowledged, lastSeq: answer.lastSeq }
+            if (answer.is === "saved") acknowledged = { ...acknowledged, snapshotSeq: answer.seq }
+            if (answer.is === "trimmed") acknowledged = { ...acknowledged, horizon: answer.upTo }
+            // The child goes on while this waits, so it dies anywhere.
+            if (count === answersUntilDeath) setTimeout(() => child.process.kill("SIGKILL"), delayMillis)
+          }
+          await child.kill()
+        })
+        assert.notDeepEqual(acknowledged, before, "something was done in this round")
+        const { horizon, lastSeq, snapshotSeq } = yield* using(filename, (journal) =>
+          Effect.gen(function*() {
+            const writer = yield* journal.open("run", { mode: "existing" })
+            const info = (yield* journal.list)[0]!
+            assert.strictEqual(writer.lastSeq, info.lastSeq)
+            const found = Option.getOrUndefined(yield* journal.snapshot("run"))
+            assert.strictEqual(found?.seq, info.snapshotSeq)
+            if (found !== undefined) assert.deepStrictEqual(found, snapshot("run", found.seq))
+            if (info.horizon > 0) {
+              const error = yield* Effect.flip(journal.read("run", { after: info.horizon - 1 }))
+              assert.strictEqual(error._tag, "EventsTrimmed")
+            }
+            assert.strictEqual(yield* verify(journal, "run", info.horizon), info.lastSeq)
+            return { ...info, snapshotSeq: info.snapshotSeq ?? 0 }
+          }))
+        // Of what was not acknowledged, at most the one thing that was under way may be there.
+        const isNext = { append: lastSeq, snapshot: snapshotSeq, trim: horizon }
+        const isAcknowledged = {
+          append: acknowledged.lastSeq,
+          snapshot: acknowledged.snapshotSeq,
+          trim: acknowledged.horizon
+        }
+        const newer = (["append", "snapshot", "trim"] as const).filter((what) => isNext[what] !== isAcknowledged[what])
+        assert.isAtMost(newer.length, 1, JSON.stringify({ isNext, isAcknowledged }))
+        const mayBe = {
+          append: acknowledged.lastSeq + batch,
+          snapshot: acknowledged.lastSeq,
+          trim: horizonOf(acknowledged.snapshotSeq)
+        }
+        for (const what of newer) assert.strictEqual(isNext[what], mayBe[what])
+        acknowledged = { lastSeq, snapshotSeq, horizon }
+      }
+      const left = new DatabaseSync(filename)
+      assert.deepStrictEqual({ ...left.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" })
+      left.close()
+    }))
+
+  test("the event loop goes on while an append is committed, however long that takes", (root) =>
+    Effect.gen(function*() {
+      const file = join(root, "journal.db")
+      const child = yield* start
+      yield* Effect.promise(() => child.ask({ do: "open", file, run: "run", owner: "writer" }))
+      // Work for the thread that writes: what a slow disk would be, but one that depends on no disk.
+      const database = new DatabaseSync(file)
+      database.exec(
+        "CREATE TRIGGER slow AFTER INSERT ON chunks BEGIN UPDATE runs SET epoch = epoch + (WITH RECURSIVE numbers(n) AS " +
+          "(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000) SELECT count(*) * 0 FROM numbers); END"
+      )
+      database.close()
+      const answer = yield* Effect.promise(() => child.ask({ do: "turn", entries: 20_000 }))
+      // An append in the same thread leaves it none; a busy machine takes some of many.
+      assert.isTrue(answer?.is === "turned" && answer.turns > 100, JSON.stringify(answer))
+      yield* using(file, (journal) => Effect.map(verify(journal, "run"), (last) => assert.strictEqual(last, 20_000)))
+    }))
+
+  test("a process whose runs are open ends when it has nothing else to do, and not before an append is done", (root) =>
+    Effect.gen(function*() {
+      const file = join(root, "journal.db")
+      const child = yield* start
+      const exited = new Promise<number | null>((resolve) => void child.process.once("exit", resolve))
+      yield* Effect.promise(() => child.ask({ do: "open", file, run: "run", owner: "writer" }))
+      const neighbour = new DatabaseSync(file)
+      neighbour.exec("BEGIN IMMEDIATE")
+      child.tell({ do: "append", entries: 5, batch: 5 })
+      child.process.stdin!.end()
+      setTimeout(() => neighbour.close(), 300)
+      assert.deepStrictEqual(yield* Effect.promise(() => child.next()), { is: "appended", lastSeq: 5 })
+      assert.strictEqual(yield* Effect.promise(() => exited), 0)
+      yield* using(file, (journal) => Effect.map(verify(journal, "run"), (last) => assert.strictEqual(last, 5)))
+    }))
+
   test("a process reads a run while another writes it", (root) =>
     Effect.gen(function*() {
       const file = join(root, "journal.db")
@@ -258,7 +357,7 @@ describe("JournalSqlite between processes", () => {
       yield* using(filename, (journal) =>
         Effect.gen(function*() {
           const former = yield* journal.open("run", { mode: "create", owner: "the former" })
-          yield* former.append([body("run", 1)])
+          yield* former.append([event("run", 1)], 1)
           const lock = readdirSync(root).find((name) => name.endsWith(".lock"))!
           const { closeSync, openSync } = yield* Effect.promise(() => import("node:fs"))
           closeSync(openSync(join(root, lock), "r"))
@@ -267,11 +366,11 @@ describe("JournalSqlite between processes", () => {
             child.ask({ do: "open", file: filename, run: "run", owner: "the thief" })
           )
           if (answer?.is === "refused") {
-            assert.strictEqual(yield* former.append([body("run", 2)]), 2)
+            assert.strictEqual(yield* former.append([event("run", 2)], 1), 2)
             return
           }
           yield* Effect.promise(() => child.ask({ do: "append", entries: 2, batch: 2 }))
-          const error = yield* Effect.flip(former.append([body("run", 2)]))
+          const error = yield* Effect.flip(former.append([event("run", 2)], 1))
           assert.include(error.message, "the thief")
           assert.strictEqual(yield* verify(journal, "run"), 3)
         }))

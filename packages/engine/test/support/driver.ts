@@ -2,10 +2,20 @@
  * A run for examples: gives commands to a state and keeps the clock, the journal and the state in step.
  */
 import { Result } from "effect"
-import { type Command, decide, type Refusal } from "../../src/internal/decide.ts"
+import type { AttemptEnd, Command, Refusal, WorkControl } from "../../src/internal/command.ts"
 import type { KindConfig, RunConfig, RunEvent } from "../../src/RunEvent.ts"
 import * as RunEvents from "../../src/RunEvent.ts"
-import { execute, fold, type RunState, schedule, type WorkEntry } from "../../src/RunState.ts"
+import {
+  decide,
+  execute,
+  fold,
+  fromSnapshot,
+  type RunState,
+  schedule,
+  toSnapshot,
+  type WorkEntry
+} from "../../src/RunState.ts"
+import * as RunStatus from "../../src/RunStatus.ts"
 import type { ChildSpec, Claims, SpawnOn, WorkSpec } from "../../src/WorkSpec.ts"
 
 export const start = 1_700_000_000_000
@@ -36,6 +46,10 @@ export const child = (id: string, on: SpawnOn = "success", options: Partial<Work
 })
 
 export const boom = { _tag: "Error", error: "boom" } as const
+
+/** An event as the journal gives it back. */
+export const readBack = (event: RunEvent): RunEvent =>
+  Result.getOrThrow(RunEvents.decode(JSON.parse(JSON.stringify(event)), RunEvents.version))
 
 export class Driver {
   now = start
@@ -106,34 +120,55 @@ export class Driver {
     return this.entry(id).live?.attempt ?? 1
   }
 
+  /** The number of the work's latest start: what a message of its handler carries. */
+  startOf(id: string): number {
+    return this.state.works.get(id)?.live?.starts ?? 0
+  }
+
   succeed(id: string, ...children: ReadonlyArray<ChildSpec>): ReadonlyArray<RunEvent> {
-    return this.give({ _tag: "Succeed", id, attempt: this.attempt(id), result: null, children })
+    return this.give({ _tag: "Succeed", id, start: this.startOf(id), result: null, children })
   }
 
   fail(id: string, ...children: ReadonlyArray<ChildSpec>): ReadonlyArray<RunEvent> {
-    return this.give({
-      _tag: "Fail",
-      id,
-      attempt: this.attempt(id),
-      failure: boom,
-      retryAt: undefined,
-      children
-    })
+    return this.give(this.failing(id, undefined, {}, children))
   }
 
-  retry(id: string, delayMillis: number): ReadonlyArray<RunEvent> {
-    return this.give({
-      _tag: "Fail",
-      id,
-      attempt: this.attempt(id),
-      failure: boom,
-      retryAt: this.now + delayMillis,
-      children: []
-    })
+  /** The attempt fails, and is to be tried again after a while. */
+  failAgain(id: string, delayMillis: number, options: { readonly from?: string } = {}): ReadonlyArray<RunEvent> {
+    return this.give(this.failing(id, delayMillis, options))
+  }
+
+  /** The end of an attempt that failed. */
+  failing(
+    id: string,
+    retryInMillis: number | undefined,
+    options: { readonly from?: string } = {},
+    children: ReadonlyArray<ChildSpec> = []
+  ): AttemptEnd {
+    const retryAt = retryInMillis === undefined ? undefined : this.now + retryInMillis
+    return { _tag: "Fail", id, start: this.startOf(id), failure: boom, retryAt, children, ...options }
+  }
+
+  /** Somebody asks for something of a work. */
+  ask(id: string, control: WorkControl): ReadonlyArray<RunEvent> {
+    return this.give({ ...control, id, ...by })
   }
 
   record(id: string, step: string, ...children: ReadonlyArray<ChildSpec>): ReadonlyArray<RunEvent> {
-    return this.give({ _tag: "RecordStep", id, attempt: this.attempt(id), step, result: `${step} of ${id}`, children })
+    return this.give({ _tag: "RecordStep", id, start: this.startOf(id), step, result: `${step} of ${id}`, children })
+  }
+
+  /** Records how far a loop has come. */
+  advance(id: string, cursor: string, at: number, ...children: ReadonlyArray<ChildSpec>): ReadonlyArray<RunEvent> {
+    return this.give({
+      _tag: "RecordStep",
+      id,
+      start: this.startOf(id),
+      step: cursor,
+      result: at,
+      children,
+      cursor: true
+    })
   }
 
   request(
@@ -142,19 +177,37 @@ export class Driver {
     claims: Claims,
     options: { readonly until?: string; readonly step?: string } = {}
   ): ReadonlyArray<RunEvent> {
-    return this.give({ _tag: "RequestSlots", id, attempt: this.attempt(id), hold, claims, ...options })
+    return this.give({ _tag: "RequestSlots", id, start: this.startOf(id), hold, claims, ...options })
   }
 
   release(id: string, hold: string): ReadonlyArray<RunEvent> {
-    return this.give({ _tag: "ReleaseSlots", id, attempt: this.attempt(id), hold })
+    return this.give({ _tag: "ReleaseSlots", id, start: this.startOf(id), hold })
   }
 
   interrupted(id: string): ReadonlyArray<RunEvent> {
-    return this.give({ _tag: "Interrupted", id, attempt: this.attempt(id), livedMillis: 10 })
+    return this.give({ _tag: "Interrupted", id, start: this.startOf(id), livedMillis: 10 })
   }
 
   cancel(id: string): ReadonlyArray<RunEvent> {
-    return this.give({ _tag: "CancelWork", id, ...by })
+    return this.ask(id, { _tag: "CancelWork" })
+  }
+
+  pause(id: string): ReadonlyArray<RunEvent> {
+    return this.ask(id, { _tag: "PauseWork" })
+  }
+
+  continue(id: string): ReadonlyArray<RunEvent> {
+    return this.ask(id, { _tag: "ContinueWork" })
+  }
+
+  /** Retries a work by name. */
+  again(id: string, from?: string): ReadonlyArray<RunEvent> {
+    return this.ask(id, { _tag: "RetryWork", ...(from === undefined ? {} : { from }) })
+  }
+
+  /** Why a work waits, as the status says. */
+  reason(id: string): RunStatus.WaitReason | undefined {
+    return RunStatus.ofWork(this.state, this.entry(id), this.now, () => undefined).reason
   }
 
   /** Lets time pass. */
@@ -169,11 +222,26 @@ export class Driver {
     return this.give({ _tag: "Open", config: configOf({ ...this.state.config, ...options }) })
   }
 
+  /** The same run, as a process has it that read a snapshot. */
+  restore(): void {
+    this.state = fromSnapshot(JSON.parse(JSON.stringify(toSnapshot(this.state))))
+  }
+
   /** The process dies before the last `lost` events are durable; nobody has opened the run again yet. */
   die(lost = 0): void {
     this.events = this.events.slice(0, this.events.length - lost)
-    this.state = fold(this.events.map((event) => Result.getOrThrow(RunEvents.decode(RunEvents.encode(event)))))
+    this.state = fold(this.events.map(readBack))
   }
 }
 
 export const tags = (events: ReadonlyArray<RunEvent>): ReadonlyArray<string> => events.map((event) => event._tag)
+
+/** A run in which all works were added one after another and started as far as possible. */
+export const running = (options: Partial<RunConfig>, ...specs: ReadonlyArray<WorkSpec>): Driver => {
+  const run = Driver.start(options, ...specs)
+  run.schedule()
+  return run
+}
+
+/** The works that are in the run. */
+export const ids = (run: Driver): ReadonlyArray<string> => Array.from(run.state.works.keys())

@@ -26,14 +26,14 @@ export const faultyJournal = (fault: Fault) => {
     open: (runId, options) =>
       Effect.map(real.open(runId, options), (writer) => {
         let ofLife = 0
-        const append = (bodies: ReadonlyArray<string>) =>
+        const append = (events: ReadonlyArray<Journal.Json>, version: number) =>
           Effect.suspend(() => {
             ofLife += 1
             counter.appends += 1
             const isFaulty = "at" in fault ? counter.appends === fault.at : ofLife === fault.ofLife
-            if (!isFaulty) return writer.append(bodies)
+            if (!isFaulty) return writer.append(events, version)
             const failure = new Journal.JournalError({ operation: "append", runId, message: asAsked })
-            return fault.mode === "lost" ? failure : Effect.andThen(writer.append(bodies), failure)
+            return fault.mode === "lost" ? failure : Effect.andThen(writer.append(events, version), failure)
           })
         return { ...writer, append }
       })

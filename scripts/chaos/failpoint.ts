@@ -1,0 +1,19 @@
+/**
+ * A failpoint hook that kills its own process: where `CHAOS_KILL` names a point and a count (`append.after:3`), with SIGKILL
+ * when that point is reached for that time. `CHAOS_HITS` names a file that is told of it.
+ */
+import { appendFileSync } from "node:fs"
+
+const [point = "", times = "1"] = (process.env["CHAOS_KILL"] ?? "").split(":")
+let left = Number(times)
+
+export const hook = (name: string): void => {
+  if (point === "" || !(name === point || name.startsWith(`${point} `))) return
+  left -= 1
+  if (left > 0) return
+  const log = process.env["CHAOS_HITS"]
+  if (log !== undefined) appendFileSync(log, `${point}\n`)
+  process.kill(process.pid, "SIGKILL")
+  // The signal is delivered before the next turn of the event loop, not before the next line.
+  for (;;);
+}
