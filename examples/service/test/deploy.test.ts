@@ -45,7 +45,7 @@ describe("a deployment with a new field in the payload", () => {
         yield* settled(run)
         const { body } = yield* call("GET", `/jobs/${id}`)
         assert.deepStrictEqual([body.state, body.reason._tag], ["blocked", "Undecodable"])
-        assert.match(body.why, /its payload cannot be read by this version: .*above/s)
+        assert.match(body.why, /this program cannot run it: its payload does not fit .*above/s)
         const status = (yield* call("GET", "/status")).body
         assert.deepStrictEqual(
           status.waiting.map(({ count, reason }: (typeof status)["waiting"][number]) => [count, reason._tag]),

@@ -34,7 +34,7 @@ export type { Cause, PastFailure, RunStateName, WorkStateName }
  *
  * - `Dependency`: it waits for other works of the run.
  * - `Until`: it waits for a time (`notBefore`, or a retry); `at`, in milliseconds since the epoch, is when the next of them wakes.
- * - `Undecodable`: this program cannot read its payload. It is tried again when the run is next opened.
+ * - `Undecodable`: this program cannot read its payload, or its worker file is of no use. It is tried again when the run is next opened.
  * - `NoHandler`: the engine that has the run open does not know the kind.
  * - `KindLimit`, `KeyLimit`, `Slot`, `Concurrency`: all that it needs is in use. `Unsatisfiable`: the pool is smaller than the
  *   claim.
@@ -410,7 +410,7 @@ export const describe = (reason: WaitReason): string => {
     case "Until":
       return `until ${new Date(reason.at).toISOString()}`
     case "Undecodable":
-      return `its payload cannot be read by this version: ${reason.what}`
+      return `this program cannot run it: ${reason.what}`
     case "NoHandler":
       return `no handler for "${reason.kind}" in this program`
     case "KindLimit":

@@ -87,7 +87,7 @@ describe("the service", () => {
 
     const careless = await begin("--deploy", "careless")
     const blocked = await until(careless, queued, ({ state }) => state === "blocked")
-    expect(blocked.why).toContain("its payload cannot be read by this version")
+    expect(blocked.why).toContain("this program cannot run it: its payload does not fit")
     const { waiting } = await (await fetch(`${careless.url}/status`)).json() as {
       readonly waiting: ReadonlyArray<{ readonly count: number; readonly reason: { readonly _tag: string } }>
     }

@@ -188,12 +188,15 @@ export class Attempt implements Port {
   ): void {
     const decoded = this.registered.payload.decode(copyJson(this.spec.payload))
     if (Exit.isFailure(decoded)) {
-      return this.end({ _tag: "Block", id: this.spec.id, start: this.start, what: messageOf(decoded) })
+      const what = `its payload does not fit the kind "${this.spec.kind}": ${messageOf(decoded)}`
+      return this.end({ _tag: "Block", id: this.spec.id, start: this.start, what })
     }
     const scope = Scope.makeUnsafe()
     const context = Context.add(Context.add(base, CurrentWork, this as never), Scope.Scope, scope)
     let handler: Effect.Effect<unknown, unknown>
     try {
+      // The context that the fiber gets holds what it requires.
+      // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
       handler = this.registered.handler.run(decoded.value as never) as Effect.Effect<unknown, unknown>
       if (wrap !== undefined) handler = wrap(handler)
     } catch (error) {

@@ -76,11 +76,11 @@ const limit = (state: RunState, limits: Limits): void => {
     const { limit: _, ...declared } = kinds[name] ?? { onCancel: false }
     kinds[name] = each === null ? declared : { ...declared, limit: each }
   }
-  const keyLimits = { ...config.keyLimits }
-  for (const [name, each] of Object.entries(limits.keyLimits ?? {})) {
-    if (each === null) delete keyLimits[name]
-    else keyLimits[name] = each
-  }
+  const keyLimits = Object.fromEntries(
+    Object.entries({ ...config.keyLimits, ...limits.keyLimits }).filter((entry): entry is [string, number] =>
+      entry[1] !== null
+    )
+  )
   const { keyLimit: before, ...rest } = config
   const keyLimit = limits.keyLimit === undefined ? before : limits.keyLimit ?? undefined
   state.config = {

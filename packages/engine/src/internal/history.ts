@@ -16,6 +16,16 @@ const quarantined = (runId: string, seq: number, what: string): RunQuarantined =
       "The run is left as it is: open it with the version that wrote it, or a newer one"
   })
 
+/** An event whose shape is right may tell what cannot have happened: about a work that is not there, say. */
+const faultOf = (fold: () => void): string | undefined => {
+  try {
+    fold()
+    return undefined
+  } catch (cause) {
+    return String(cause)
+  }
+}
+
 /** Calls `each` for the events with `after < seq <= upTo`, in order. What cannot be read quarantines the run. */
 const scan = Effect.fnUntraced(function*(
   journal: Journal["Service"],
@@ -31,15 +41,10 @@ const scan = Effect.fnUntraced(function*(
     for (const entry of page) {
       const decoded = RunEvent.decode(entry.event, entry.version)
       if (Result.isFailure(decoded)) return yield* quarantined(runId, entry.seq, decoded.failure.message)
-      try {
-        each(decoded.success, entry.seq)
-      } catch (cause) {
-        // Its shape is right and it cannot have happened: about a work that is not there, say.
-        return yield* quarantined(
-          runId,
-          entry.seq,
-          `${decoded.success._tag} does not follow from what is before it: ${cause}`
-        )
+      const fault = faultOf(() => each(decoded.success, entry.seq))
+      if (fault !== undefined) {
+        const what = `${decoded.success._tag} does not follow from what is before it: ${fault}`
+        return yield* quarantined(runId, entry.seq, what)
       }
     }
     last = page[page.length - 1]!.seq

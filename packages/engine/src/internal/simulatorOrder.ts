@@ -38,7 +38,10 @@ export const comesBefore = (naive: Naive, a: Waiter, b: Waiter): boolean => {
   if (a.job.isResumed !== b.job.isResumed) return a.job.isResumed
   if (a.job.spec.priority !== b.job.spec.priority) return a.job.spec.priority < b.job.spec.priority
   const turns = turnOf(naive, a) - turnOf(naive, b)
-  return turns === 0 ? a.job.arrival < b.job.arrival : turns < 0
+  if (turns !== 0) return turns < 0
+  if (a.job !== b.job || a.request === undefined || b.request === undefined) return a.job.arrival < b.job.arrival
+  // Of two claims of one work the one that was asked for first.
+  return a.job.requests.indexOf(a.request) < a.job.requests.indexOf(b.request)
 }
 
 /** Of two claims of one work the earlier comes first. */
@@ -74,15 +77,20 @@ const waitsSince = ({ job, request }: Waiter): number => request?.at ?? job.coul
 /** Of all who lack only units of pools, and have for so long, the first: they are kept back for it. */
 export const reservation = (naive: Naive, now: number): Waiter | undefined => {
   const patience = naive.config.reserveAfterMillis ?? defaultReserveAfterMillis
-  return firstOf(
-    naive,
-    contenders(naive).filter((each) => {
-      const claims = claimsOf(each)
-      if (now - waitsSince(each) < patience || fits(naive, claims)) return false
-      return Object.entries(claims ?? {}).every(([pool, units]) => units <= sizeOfPool(naive, pool))
-    })
+  const lacking = contenders(naive).filter((each) => {
+    const claims = claimsOf(each)
+    return !fits(naive, claims) &&
+      Object.entries(claims ?? {}).every(([pool, units]) => units <= sizeOfPool(naive, pool))
+  })
+  // Of those with the same claims (works of one kind, or claims of running works) only the first is looked at.
+  const firsts = lacking.filter((each) =>
+    firstOf(naive, lacking.filter((other) => sort(other) === sort(each))) === each
   )
+  return firstOf(naive, firsts.filter((each) => now - waitsSince(each) >= patience))
 }
+
+const sort = (it: Waiter): string =>
+  JSON.stringify([it.request === undefined ? it.job.spec.kind : null, Object.entries(claimsOf(it) ?? {}).sort()])
 
 /** Units that it would take are kept back for another. */
 export const isKeptBack = (naive: Naive, it: Waiter, reserved: Waiter | undefined): boolean => {

@@ -31,8 +31,8 @@ export interface Sketch {
 }
 
 /**
- * A work is named by a number, and, where there is one, by a state that it should be in; `stuck` is any in which a
- * handler of it was given up and has not ended.
+ * A work is named by a number, and, where there is one, by a state that it should be in; `stuck`: its
+ * handler is alive, and one of an earlier start was given up and has not ended.
  */
 export interface Pick {
   readonly pick: number

@@ -85,8 +85,8 @@ const endingOf = (random: Random, theme: Theme): Ending =>
     [theme === "failing fast" ? 6 : 4, { _tag: "Fail", retryIn: undefined, from: undefined }],
     [4, { _tag: "Fail", retryIn: random.below(120), from: undefined }],
     [2, { _tag: "Fail", retryIn: random.below(60), from: random.pick(["a", "b", "at"]) }],
-    [1.5, { _tag: "Block" }],
-    [theme === "stuck" || theme === "cancels" || theme === "pauses" ? 8 : 3, { _tag: "Hang" }]
+    [theme === "stuck" ? 4 : 1.5, { _tag: "Block" }],
+    [theme === "stuck" ? 14 : theme === "cancels" || theme === "pauses" ? 8 : 3, { _tag: "Hang" }]
   ])
 
 /** The temper of one start of a work. */
@@ -95,7 +95,7 @@ export const temperOf = (seed: number, spec: WorkSpec, start: number): Temper =>
   const theme = themeOf(seed)
   return {
     ending: endingOf(random, theme),
-    isStubborn: random.chance(theme === "stuck" ? 45 : 8),
+    isStubborn: random.chance(theme === "stuck" ? 55 : 8),
     finalizerTurns: random.pick([0, 0, 1, 2]),
     keepsSlots: random.chance(50),
     isQuick: random.chance(25)

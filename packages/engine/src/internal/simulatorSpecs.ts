@@ -54,6 +54,13 @@ export class Specs {
     }))
   }
 
+  /** One that needs most of a pool, and comes before others. */
+  large(): Sketch {
+    const [it] = this.batch(1)
+    const { after: _, dedupe: __, onCollision: ___, key: ____, ...spec } = it!.spec
+    return { spec: { ...spec, priority: -2, slots: { gpu: this.random.between(2, 3) } } }
+  }
+
   private sketch(id: string, batch: ReadonlyArray<string>, place: number): Sketch {
     const { random, theme } = this
     const after = this.after(batch, place)

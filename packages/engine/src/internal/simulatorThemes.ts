@@ -35,6 +35,7 @@ const themes: ReadonlyArray<Theme> = [
   "failing fast",
   "stuck",
   "stuck",
+  "stuck",
   "quiet"
 ]
 

@@ -182,6 +182,29 @@ const asideOf = (random: Random): ReadonlyArray<Deed> => {
   ])()
 }
 
+/** A work that needs most of a pool, more urgent than others, and one that runs and asks for what is left. */
+const crowdOf = (random: Random, specs: Specs): ReadonlyArray<Deed> => {
+  const large = specs.large()
+  const running = random.pick(["running", "pausing", "pausing"])
+  const of: Pick = { pick: random.below(1_000), state: "running" }
+  const pause: ReadonlyArray<Deed> = running === "pausing"
+    ? [{ _tag: "Control", control: { _tag: "PauseWork" }, of }]
+    : []
+  const ask: Deed = {
+    _tag: "Ask",
+    hold: "h",
+    claims: { gpu: 1 },
+    until: undefined,
+    isWaitedFor: true,
+    of: { pick: of.pick, state: running }
+  }
+  return [{ _tag: "Add", sketches: [large] }, ...pause, ask, {
+    ...ask,
+    hold: "i",
+    of: { pick: of.pick + 1, state: running }
+  }]
+}
+
 /** A handler that was given up ends, after something has been done to its work. */
 const stuckOf = (random: Random): ReadonlyArray<Deed> => {
   const control = (tag: "PauseWork" | "CancelWork"): Deed => ({
@@ -191,9 +214,9 @@ const stuckOf = (random: Random): ReadonlyArray<Deed> => {
   })
   const end = (state: string): Deed => ({ _tag: "EndStuck", state })
   return random.weighted<() => ReadonlyArray<Deed>>([
-    [3, () => [end(random.pick(["asking", "blocked", "cleaning", "queued", "retrying"]))]],
-    [2, () => [control("PauseWork"), end("pausing")]],
-    [2, () => [control("CancelWork"), end("cancelling")]],
+    [3, () => [end(random.pick(["asking", "blocked", "blocked", "cleaning", "running"]))]],
+    [5, () => [control("PauseWork"), end("pausing")]],
+    [4, () => [control("CancelWork"), end("cancelling")]],
     [1, () => [control("CancelWork"), end("cleaning")]]
   ])()
 }
@@ -236,7 +259,8 @@ const deedsOf = (random: Random, theme: Theme, specs: Specs): ReadonlyArray<Deed
     ],
     [6, () => [{ _tag: "Sleep", millis: random.between(1, 120) }]],
     [by(theme, { "failing fast": 9 }, 0.3), () => [{ _tag: "Run", command: "Pause" }, { _tag: "Sleep", millis: 200 }]],
-    [by(theme, { stuck: 14 }, 1), () => stuckOf(random)],
+    [by(theme, { slots: 8 }, 0), () => crowdOf(random, specs)],
+    [by(theme, { stuck: 16 }, 1), () => stuckOf(random)],
     [1.5, () => [{ _tag: "Snapshot" }]],
     [0.7, () => [{ _tag: "Stop" }]],
     [by(theme, { quiet: 3 }, 1), () => [{ _tag: "Start" }]]

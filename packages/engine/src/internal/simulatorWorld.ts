@@ -296,7 +296,7 @@ export class World implements Surroundings {
     const isStuck = (job: Job): boolean => stuck.some((each) => each.id === job.spec.id)
     const preferred = state === undefined
       ? jobs
-      : jobs.filter((job) => stateOf(job) === state || (state === "stuck" && isStuck(job)))
+      : jobs.filter((job) => stateOf(job) === state || (state === "stuck" && isAlive(job) && isStuck(job)))
     const from = preferred.length > 0 ? preferred : jobs
     return from.length === 0 ? undefined : from[pick % from.length]
   }

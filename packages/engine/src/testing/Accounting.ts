@@ -424,7 +424,7 @@ export class Accounting {
     }
     const keyLimits: { [key: string]: number } = { ...config.keyLimits }
     for (const [name, limit] of Object.entries(limits.keyLimits ?? {})) {
-      if (limit === null) delete keyLimits[name]
+      if (limit === null) Reflect.deleteProperty(keyLimits, name)
       else keyLimits[name] = limit
     }
     const { keyLimit: before, ...rest } = config

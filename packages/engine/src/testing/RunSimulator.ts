@@ -17,9 +17,9 @@
  * A seed is a program: `simulate(RunSimulator.programOf(seed))` gives the same report each time. `shrink` leaves out what a failure
  * does not need.
  */
-import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Scheduler } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Fiber, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
-import { Journal, JournalError, layerMemory } from "../Journal.ts"
+import { JournalError } from "../Journal.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import { Outside } from "./internal/Outside.ts"
 import { Random } from "./internal/Random.ts"
@@ -27,6 +27,7 @@ import type { Fault, Life, Program } from "./internal/RandomProgram.ts"
 import { deployed, Simulated } from "./internal/SimulatedKinds.ts"
 import { type Agenda, runId, Session } from "./internal/SimulatedSession.ts"
 import { smaller } from "./internal/shrink.ts"
+import * as SimulatedStore from "./internal/SimulatedStore.ts"
 import { SimulationScheduler } from "./internal/SimulationScheduler.ts"
 import * as TestMachine from "./TestMachine.ts"
 import type { Process } from "./TestProcess.ts"
@@ -53,6 +54,7 @@ export interface Report {
 
 /** More than this is no program that comes to its end. */
 const mostTasks = 3_000_000
+const mostEvents = 10_000
 const mostProcesses = 40
 
 /** The clock below the test clock: nothing waits for real time. */
@@ -66,38 +68,8 @@ const noClock: Clock.Clock = {
   sleep: () => Effect.never
 }
 
-/** A journal in memory that tells what has become durable. */
-const recording = (outside: Outside, random: Random): Layer.Layer<Journal> =>
-  Layer.effect(
-    Journal,
-    Effect.map(Journal, (inner) =>
-      Journal.of({
-        ...inner,
-        open: (id, options) =>
-          Effect.map(inner.open(id, options), (writer) => ({
-            ...writer,
-            append: (events, version) =>
-              // It takes its time, as a disk does, before and after it is done; in between it is done in one: what is durable is known,
-              // also when whoever asked for it dies.
-              pause(random).pipe(
-                Effect.andThen(Effect.uninterruptible(Effect.tap(writer.append(events, version), () =>
-                  Effect.sync(() =>
-                    outside.recorded(JSON.parse(JSON.stringify(events)) as ReadonlyArray<RunEvent>)
-                  )))),
-                Effect.tap(() =>
-                  pause(random)
-                )
-              )
-          }))
-      }))
-  ).pipe(Layer.provide(layerMemory))
-
 const flat = <A, E>(exit: Exit.Exit<Exit.Exit<A, E>>): Exit.Exit<A, E> =>
   Exit.isSuccess(exit) ? exit.value : Exit.failCause(exit.cause)
-
-/** Some turns, or none. */
-const pause = (random: Random): Effect.Effect<void> =>
-  Effect.suspend(() => Effect.repeat(Effect.yieldNow, { times: random.below(4) })).pipe(Effect.asVoid)
 
 type Launched = Effect.Success<ReturnType<typeof TestMachine.assemble>>
 
@@ -123,7 +95,7 @@ class Simulation {
 
   readonly run = Effect.scoped(Effect.gen({ self: this }, function*() {
     yield* TestClock.setTime(this.agenda.startedAt)
-    this.launched = yield* TestMachine.assemble(recording(this.outside, new Random(this.program.seed ^ 0xd15c)))
+    this.launched = yield* TestMachine.assemble(SimulatedStore.layer(this.outside, new Random(this.program.seed ^ 0xd15c)))
     const { world } = this.launched
     this.outside.now = () => world.now
     for (let life = 0; life < mostProcesses; life++) {
@@ -176,6 +148,11 @@ class Simulation {
           yield* process.stop
           if (!process.isDead) process.die("over")
           return end
+        }
+        if (outside.seq > mostEvents) {
+          outside.violate(`the run goes on and on: it has ${outside.seq} events`)
+          process.die("endless")
+          return "stuck"
         }
         const next = world.nextWake
         if (next === undefined && life.deployment !== undefined) {
@@ -330,6 +307,18 @@ const once = (program: Program): Report => {
 
 /**
  * Carries a program through, and reports what did not fit together.
+ *
+ * @example
+ * ```ts
+ * import { RunSimulator } from "@espalier/engine/testing"
+ * import assert from "node:assert"
+ *
+ * const report = RunSimulator.simulate(RunSimulator.programOf(7))
+ * assert.deepStrictEqual(report.violations, [])
+ * // The same seed is the same program, and comes to the same end in the same way.
+ * const again = RunSimulator.simulate(RunSimulator.programOf(7))
+ * assert.deepStrictEqual(again.events.length, report.events.length)
+ * ```
  */
 export const simulate = (program: Program): Report => {
   const report = once(program)
@@ -369,4 +358,10 @@ export const shrink = (program: Program, attempts = 600): Report => {
     }
   }
   return report
+}
+
+/** What a person needs to know of a failure: what is wrong, the program, and how its processes ended. */
+export const describe = ({ log, program, violations }: Report): string => {
+  const { seed, ...rest } = program
+  return [`seed ${seed}:`, ...violations, ...log, JSON.stringify(rest)].join("\n")
 }

@@ -50,9 +50,9 @@ export const pairs: ReadonlyArray<string> = faults.flatMap((fault) =>
  * import { Simulator } from "@espalier/engine/testing"
  * import assert from "node:assert"
  *
- * const report = Simulator.check({ seed: 1, runs: 50 })
+ * const report = Simulator.check({ seed: 1, runs: 20 })
  * assert.deepStrictEqual(report.failures, [])
- * assert(report.workTransitions.get("queued | schedule | WorkStarted | running")! > 50)
+ * assert(report.workTransitions.get("queued | schedule | WorkStarted | running")! > 20)
  * ```
  */
 export const check = ({ runs, seed }: { readonly seed: number; readonly runs: number }): Report => {

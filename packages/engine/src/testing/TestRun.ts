@@ -3,14 +3,16 @@
  * ever: when what a test waits for cannot come any more, it fails and says what the run still waits for.
  */
 import { Clock, type Context, Duration, Effect, Exit, Scheduler, Schema, Scope, Stream } from "effect"
+import assert from "node:assert/strict"
 import type { JournalError } from "../Journal.ts"
 import type { Job, JobOf, Run } from "../Run.ts"
 import type { OutcomeExpired, RunSuspended, WorkNotFound, WorkStopped } from "../RunError.ts"
-import type { Sequenced } from "../RunEvent.ts"
+import type { RunEvent, Sequenced } from "../RunEvent.ts"
 import { describe, type RunningWork, type RunStatus, type WorkStatus } from "../RunStatus.ts"
 import type { Engine, OpenError, OpenOptions, StartOptions } from "../WorkEngine.ts"
 import type * as WorkKind from "../WorkKind.ts"
 import { only } from "../internal/errors.ts"
+import { check } from "./Accounting.ts"
 import * as Worlds from "./internal/World.ts"
 
 /**
@@ -287,3 +289,31 @@ export const resume = <Id, K extends WorkKind.Any>(
   options: OpenOptions
 ): Effect.Effect<TestRun<K>, Effect.Error<ReturnType<Engine<K>["resume"]>>, Id | Scope.Scope> =>
   opened(key, (engine) => engine.resume(runId, options))
+
+/** A run of a test, as the assertions need it. */
+type Any = Pick<TestRun<never>, "id" | "history" | "tags" | "status">
+
+/** Dies with an `AssertionError` unless the tags of the events of a work (or of all) are these. */
+export const assertTags = (
+  run: Any,
+  expected: ReadonlyArray<string>,
+  options?: { readonly id?: string }
+): Effect.Effect<void, JournalError> =>
+  Effect.map(run.tags(options), (tags) => assert.deepEqual(tags, expected, `the events of run "${run.id}" are others`))
+
+/** Dies with an `AssertionError` unless so many works are in these states; states that are not named may have any. */
+export const assertCounts = (
+  run: Any,
+  expected: Partial<RunStatus["counts"]>
+): Effect.Effect<void, JournalError> =>
+  Effect.map(run.status, ({ counts }) => {
+    const found = Object.fromEntries(Object.keys(expected).map((state) => [state, counts[state as "queued"]]))
+    assert.deepEqual(found, expected, `the works of run "${run.id}" are in other states`)
+  })
+
+/**
+ * Dies with an `AssertionError` unless the events of the run add up: see `Accounting`. For a run that has not forgotten any.
+ */
+export const assertSound = (run: Any): Effect.Effect<void, JournalError> =>
+  Effect.map(run.history, (history) =>
+    assert.deepEqual(check(history.map(({ event }) => event as RunEvent)), [], `the events of run "${run.id}" do not add up`))

@@ -1,6 +1,8 @@
 export * as JournalSuite from "./JournalSuite.ts"
+export * as Accounting from "./Accounting.ts"
 export * as Failpoints from "./Failpoints.ts"
 export * as FaultyJournal from "./FaultyJournal.ts"
+export * as RunSimulator from "./RunSimulator.ts"
 export * as TestMachine from "./TestMachine.ts"
 export * as TestProcess from "./TestProcess.ts"
 export * as TestRun from "./TestRun.ts"

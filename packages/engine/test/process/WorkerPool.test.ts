@@ -37,6 +37,8 @@ const live = <E>(name: string, make: Effect.Effect<void, E, Scope.Scope>) =>
 const story = (run: Run.Run<never>) =>
   run.events().pipe(
     Stream.map(({ event }) => {
+      // The host bounds no kind, a pool bounds all: that is as it should be, and tested below.
+      if (event._tag === "RunStarted") return { _tag: event._tag }
       const { at: _at, ...rest } = event as { at: number; failure?: { stack?: string }; wakeAt?: number }
       const { wakeAt: _wakeAt, ...told } = rest
       return told.failure?.stack === undefined ? told : { ...told, failure: { ...told.failure, stack: "" } }

@@ -55,6 +55,8 @@ for (const isolation of isolations) {
       Effect.gen(function*() {
         const lab = yield* laboratory({ isolation, size: 1, terminateAfter: "100 millis" })
         const run = yield* lab.engine.open("r", { concurrency: 1 })
+        // The worker is up before the work begins: a start on a busy machine may take longer than the time-out.
+        yield* isWell(lab, run)
         const job = yield* run.submit(Brief, { how: "spin" }, { id: "loops" })
         yield* progressOf(run, "loops")
         assert.match(yield* messageOf(job), /timed out after 1500 ms/)

@@ -1,9 +1,8 @@
 /**
  * The smallest programs that showed a fault of the engine when they were found by simulation.
  */
-import { WorkEngine, WorkKind } from "@espalier/engine"
+import { Journal, WorkEngine, WorkKind } from "@espalier/engine"
 import { TestMachine, TestRun } from "@espalier/engine/testing"
-import { Journal } from "@espalier/engine"
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer, Schema } from "effect"
 

@@ -69,6 +69,7 @@ export class Session {
   private readonly life: Life
   /** Of the session: whoever waits or reads does so to its end. */
   private scope!: Scope.Scope
+  private readonly attendants: Array<Fiber.Fiber<unknown, unknown>> = []
 
   constructor(outside: Outside, program: Program, agenda: Agenda, now: () => number, life: Life) {
     this.outside = outside
@@ -87,10 +88,10 @@ export class Session {
     const run = yield* engine.open(runId, openOptions({ ...options, ...this.life.options })).pipe(
       Effect.provideService(SnapshotPolicy, options.snapshots ?? { everyEvents: Infinity, atEndEvents: Infinity })
     )
-    yield* Effect.forkScoped(this.watch(run, 0))
+    yield* this.attend(this.watch(run, 0))
     yield* Effect.forkScoped(this.follow(run))
     const adding = yield* Effect.forkScoped(this.add(run))
-    const { state } = yield* Effect.raceFirst(
+    const end = yield* Effect.exit(Effect.raceFirst(
       Effect.andThen(
         Effect.andThen(this.steer(run), this.letGo(run)),
         // A full run takes more as works settle, which nothing keeps them from now.
@@ -102,9 +103,15 @@ export class Session {
         Stream.runHead,
         Effect.flatMap((status) => Option.isSome(status) ? Effect.succeed(status.value) : Effect.never)
       )
-    )
-    return state
+    ))
+    // However it ends, nobody is left waiting: for a work, or for another event.
+    for (const attendant of this.attendants) yield* Fiber.await(attendant)
+    return (yield* end).state
   }))
+
+  private attend(waiting: Effect.Effect<unknown, unknown>): Effect.Effect<void> {
+    return Effect.map(Effect.forkIn(waiting, this.scope), (fiber) => void this.attendants.push(fiber))
+  }
 
   private expectedFailure(what: string, error: { readonly _tag: string; readonly message?: string }): void {
     this.outside.violate(`${what} fails with ${error._tag}: ${error.message}`)
@@ -171,7 +178,7 @@ export class Session {
         this.isThere(work, job.id)
         this.outside.cover(job.id === work.id ? "submitted" : "merged")
         return job.id === work.id
-          ? Effect.asVoid(Effect.forkIn(this.awaitJob(work, job.await), this.scope))
+          ? this.attend(this.awaitJob(work, job.await))
           : Effect.void
       },
       onFailure: (error) => {
@@ -445,7 +452,7 @@ export class Session {
         )
       }
       case "Watch":
-        return Effect.asVoid(Effect.forkIn(this.watch(run, Math.max(0, outside.seq - control.back)), this.scope))
+        return this.attend(this.watch(run, Math.max(0, outside.seq - control.back)))
     }
   }
 
