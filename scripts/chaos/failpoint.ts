@@ -7,8 +7,11 @@ import { appendFileSync } from "node:fs"
 const [point = "", times = "1"] = (process.env["CHAOS_KILL"] ?? "").split(":")
 let left = Number(times)
 
+/** Whether this process is to die at this place. */
+export const isAimedAt = (name: string): boolean => point !== "" && (name === point || name.startsWith(`${point} `))
+
 export const hook = (name: string): void => {
-  if (point === "" || !(name === point || name.startsWith(`${point} `))) return
+  if (!isAimedAt(name)) return
   left -= 1
   if (left > 0) return
   const log = process.env["CHAOS_HITS"]

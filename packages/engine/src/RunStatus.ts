@@ -4,6 +4,7 @@
  */
 import type { StopReason } from "./CurrentWork.ts"
 import {
+  type Candidate,
   type Cause,
   type Group,
   isSettled,
@@ -14,6 +15,7 @@ import {
   type WorkEntry,
   type WorkStatus as WorkStateName
 } from "./internal/model.ts"
+import { heldUpBy, reserved } from "./internal/ready.ts"
 import { lagQuantile, throughput } from "./internal/statistics.ts"
 import type { Outcome, WorkFailure } from "./Outcome.ts"
 import type { Progress } from "./Progress.ts"
@@ -37,7 +39,7 @@ export type { Cause, PastFailure, RunStateName, WorkStateName }
  * - `Undecodable`: this program cannot read its payload, or its worker file is of no use. It is tried again when the run is next opened.
  * - `NoHandler`: the engine that has the run open does not know the kind.
  * - `KindLimit`, `KeyLimit`, `Slot`, `Concurrency`: all that it needs is in use. `Unsatisfiable`: the pool is smaller than the
- *   claim.
+ *   claim. `Reserved`: units of `pool` are free, and kept back for the work `for`, which comes first and has waited long.
  * - `Paused`: the work itself, its kind or its key is paused. `Run`: the run is paused, suspended or being cancelled.
  */
 export type WaitReason =
@@ -49,6 +51,7 @@ export type WaitReason =
   | { readonly _tag: "KeyLimit"; readonly key: string; readonly limit: number }
   | { readonly _tag: "Slot"; readonly pool: string; readonly needs: number; readonly free: number }
   | { readonly _tag: "Unsatisfiable"; readonly pool: string; readonly needs: number; readonly size: number }
+  | { readonly _tag: "Reserved"; readonly pool: string; readonly for: string }
   | { readonly _tag: "Concurrency"; readonly limit: number }
   | { readonly _tag: "Paused"; readonly scope: PauseScope | { readonly _tag: "Work" } }
   | { readonly _tag: "Run"; readonly state: RunStateName }
@@ -227,8 +230,26 @@ const lacks = (state: RunState, claims: Claims | undefined): WaitReason | undefi
   return undefined
 }
 
+/** `asking` is the work itself, or the first of its lane, which speaks for those behind it. */
+const keptBack = (
+  state: RunState,
+  reservation: Candidate | undefined,
+  asking: WorkEntry,
+  turn: number,
+  claims: Claims | undefined
+): WaitReason | undefined => {
+  const pool = reservation && heldUpBy(state, reservation, asking, turn, claims)
+  return pool === undefined ? undefined : { _tag: "Reserved", pool, for: reservation!.owner.spec.id }
+}
+
 /** Why the works of a lane do not start. */
-const obstacle = (state: RunState, { kind, claims }: Group, { key }: Lane): WaitReason => {
+const obstacle = (
+  state: RunState,
+  { kind, claims }: Group,
+  { key }: Lane,
+  asking: WorkEntry,
+  reservation: Candidate | undefined
+): WaitReason => {
   if (kind !== undefined) {
     if (!kind.known) return { _tag: "NoHandler", kind: kind.name }
     if (kind.paused !== undefined) return { _tag: "Paused", scope: { _tag: "Kind", kind: kind.name } }
@@ -239,7 +260,7 @@ const obstacle = (state: RunState, { kind, claims }: Group, { key }: Lane): Wait
     const limit = key.limit ?? state.config.keyLimit ?? Infinity
     if (key.name !== undefined && key.running >= limit) return { _tag: "KeyLimit", key: key.name, limit }
   }
-  return lacks(state, claims) ?? concurrency(state)
+  return lacks(state, claims) ?? keptBack(state, reservation, asking, key.turn, claims) ?? concurrency(state)
 }
 
 class Gathered {
@@ -258,7 +279,7 @@ class Gathered {
   }
 }
 
-const waitingGroups = (state: RunState): ReadonlyArray<WaitingGroup> => {
+const waitingGroups = (state: RunState, now: number): ReadonlyArray<WaitingGroup> => {
   const gathered = new Gathered()
   for (const { name, waiting } of state.kinds.values()) {
     gathered.add(name, { _tag: "Dependency" }, waiting.dependency)
@@ -276,10 +297,13 @@ const waitingGroups = (state: RunState): ReadonlyArray<WaitingGroup> => {
       if (status === "blocked") gathered.add(spec.kind, { _tag: "Undecodable", what: wait?.blocked ?? "" }, 1)
     }
   }
+  const reservation = reserved(state, now)
   for (const group of state.groups.values()) {
     if (group.kind === undefined) continue
     for (const lane of group.lanes.values()) {
-      const reason = notRunning(state) ?? obstacle(state, group, lane)
+      const first = lane.queue.first
+      if (first === undefined) continue
+      const reason = notRunning(state) ?? obstacle(state, group, lane, first.owner, reservation)
       gathered.add(group.kind.name, reason, lane.queue.size)
     }
   }
@@ -323,9 +347,15 @@ const runningWork = (
     isPausing: status === "running" && entry.wait?.paused !== undefined,
     waitingFor: request === undefined
       ? undefined
-      : { hold: request.hold, reason: lacks(state, request.claims) ?? concurrency(state) }
+      : { hold: request.hold, reason: awaited(state, entry, request.claims, now) }
   }
 }
+
+/** Why a running work does not get what it asks for. */
+const awaited = (state: RunState, asking: WorkEntry, claims: Claims, now: number): WaitReason =>
+  lacks(state, claims) ??
+    keptBack(state, reserved(state, now), asking, state.requestKey.turn, claims) ??
+    concurrency(state)
 
 const runningWorks = (
   state: RunState,
@@ -334,10 +364,11 @@ const runningWorks = (
 ): ReadonlyArray<RunningWork> =>
   Array.from(state.begun).flatMap((entry) => runningWork(state, entry, now, overlay) ?? [])
 
-const reasonOf = (state: RunState, { lane, status, wait }: WorkEntry): WaitReason | undefined => {
+const reasonOf = (state: RunState, entry: WorkEntry, now: number): WaitReason | undefined => {
+  const { lane, status, wait } = entry
   switch (status) {
     case "queued":
-      return notRunning(state) ?? obstacle(state, lane!.group, lane!)
+      return notRunning(state) ?? obstacle(state, lane!.group, lane!, entry, reserved(state, now))
     case "waiting":
       if (wait!.pending.length > 0 || wait!.doomed !== undefined) return { _tag: "Dependency" }
       return wait!.wake === undefined
@@ -383,7 +414,7 @@ export const make = (
     finishedAt: state.finishedAt,
     counts: { ...state.counts },
     running: runningWorks(state, now, overlay),
-    waiting: waitingGroups(state),
+    waiting: waitingGroups(state, now),
     concurrency: { limit: state.config.concurrency, used: state.units },
     pools: Object.fromEntries(Array.from(state.pools, ([name, pool]) => [name, { size: pool.size, used: pool.used }])),
     kinds: kindStatuses(state),
@@ -427,6 +458,8 @@ export const describe = (reason: WaitReason): string => {
       return `${reason.pool}: needs ${reason.needs}, ${reason.free} free`
     case "Unsatisfiable":
       return `${reason.pool}: needs ${reason.needs}, the pool has ${reason.size} in all`
+    case "Reserved":
+      return `${reason.pool}: its free units are kept back for "${reason.for}"`
     case "Concurrency":
       return `concurrency ${reason.limit}`
     case "Run":
@@ -454,7 +487,7 @@ export const ofWork = (
     steps: Array.from(live?.steps?.keys() ?? []),
     paused: isSettled(status) ? undefined : wait?.paused,
     waitsFor: [...wait?.pending ?? []],
-    reason: reasonOf(state, entry),
+    reason: reasonOf(state, entry, now),
     running: runningWork(state, entry, now, overlay),
     outcome
   }

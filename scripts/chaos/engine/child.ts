@@ -197,7 +197,7 @@ const program = Effect.gen(function*() {
   return { end, counts: { ...counts, forgotten } }
 }).pipe(
   Effect.scoped,
-  Effect.provide(Jobs.layer.pipe(Layer.provide(handlers), Layer.provide(KillableJournal.layer(filename, hook)))),
+  Effect.provide(Jobs.layer.pipe(Layer.provide(handlers), Layer.provide(KillableJournal.layer(filename)))),
   Effect.provideService(Failpoint.Failpoint, hook)
 )
 

@@ -74,7 +74,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [{
       file: `${src}/internal/sqliteSweeper.ts`,
       find: "database.run(\"sweepChunks\", run, garbage.horizon, limit)",
-      replace: "database.run(\"sweepChunks\", run, garbage.horizon + 1, limit)"
+      replace: "database.run(\"sweepChunks\", run, garbage.horizon + Math.sign(garbage.horizon), limit)"
     }]
   },
   {

@@ -8,7 +8,6 @@ import { Cause, Context, Duration, Effect, Exit, type Fiber, Option, Schedule, S
 import { CurrentWork, type Ended, type Message, type Port, type StopReason } from "../CurrentWork.ts"
 import type { WorkFailure } from "../Outcome.ts"
 import type { Progress } from "../Progress.ts"
-import type { Sequenced } from "../RunEvent.ts"
 import { WorkerDied, WorkerUnusable } from "../WorkerPoolError.ts"
 import { AttemptStalled, AttemptTimedOut } from "../WorkKind.ts"
 import type { ChildSpec, WorkSpec } from "../WorkSpec.ts"
@@ -33,7 +32,7 @@ export interface Host {
     request: Parameters<Port["acquire"]>[0]
   ) => Effect.Effect<void, RunError>
   readonly outcome: (id: string) => Effect.Effect<Ended, RunError>
-  readonly history: (after: number) => Effect.Effect<ReadonlyArray<Sequenced>, RunError>
+  readonly history: CurrentWork["Service"]["history"]
   readonly ended: (attempt: Attempt) => void
   readonly gaveUp: (attempt: Attempt) => void
   readonly isPausing: (id: string) => boolean
@@ -119,7 +118,7 @@ export class Attempt implements Port {
     return (name) => idempotencyKey(this.host.runId, this.spec.id, this.generation, name)
   }
 
-  get history(): (after: number) => Effect.Effect<ReadonlyArray<Sequenced>, RunError> {
+  get history(): CurrentWork["Service"]["history"] {
     return (after) => this.host.history(after)
   }
 
@@ -252,7 +251,9 @@ export class Attempt implements Port {
       const next = Math.min(timeoutAt, deadline ?? Infinity, stallAt)
       return Effect.andThen(Effect.sleep(Duration.millis(Math.min(next - now, longestSleepMillis))), check)
     })
-    this.timer = this.host.fork(check)
+    const timer = this.host.fork(check)
+    // It may have run out already: then the timer is the grace's, which must not be lost from sight.
+    if (this.reason === undefined) this.timer = timer
   }
 
   /** It did not end within its grace: the work goes on without it. */

@@ -177,7 +177,7 @@ const waitedMillis = (state: RunState, candidate: Candidate, now: number): numbe
  * For whom units are kept back: the first in the order among those that lack only free units of pools and have waited for
  * them long enough.
  */
-const reserved = (state: RunState, now: number): Candidate | undefined => {
+export const reserved = (state: RunState, now: number): Candidate | undefined => {
   if (state.pools.size === 0) return undefined
   const after = state.config.reserveAfterMillis ?? defaultReserveAfterMillis
   let found: Candidate | undefined
@@ -193,14 +193,14 @@ const reserved = (state: RunState, now: number): Candidate | undefined => {
 
 const claimsOf = (candidate: Candidate): Claims | undefined => candidate.request?.claims ?? candidate.owner.spec.slots
 
-/** Whether units that the claims would take are kept back for somebody else. */
-const isKeptBack = (state: RunState, claims: Claims | undefined, kept: Claims): boolean => {
+/** The pool of which the claims would take units that are kept back for somebody else. */
+const keptBack = (state: RunState, claims: Claims | undefined, kept: Claims): string | undefined => {
   for (const name in claims) {
     if (!Object.hasOwn(kept, name)) continue
     const pool = state.pools.get(name)!
-    if (pool.size - pool.used - claims[name]! < kept[name]!) return true
+    if (pool.size - pool.used - claims[name]! < kept[name]!) return name
   }
-  return false
+  return undefined
 }
 
 /** A work that holds units of a pool that is kept back has to be able to go on and end. */
@@ -214,17 +214,18 @@ const isExempt = (owner: WorkEntry, kept: Claims): boolean => {
   return false
 }
 
-/** Whether a claim is kept from somebody for whom the reservation is not. */
-const isHeldUp = (
+/** The pool of which units are kept from somebody for whom the reservation is not; undefined when it does not hold him up. */
+export const heldUpBy = (
   state: RunState,
   reservation: Candidate,
   owner: WorkEntry,
   turn: number,
   claims: Claims | undefined
-): boolean => {
+): string | undefined => {
+  if (reservation.owner === owner || !goesFirst(reservation, turnOf(reservation), owner, turn)) return undefined
   const kept = claimsOf(reservation)!
-  return reservation.owner !== owner && goesFirst(reservation, turnOf(reservation), owner, turn) &&
-    isKeptBack(state, claims, kept) && !isExempt(owner, kept)
+  const pool = keptBack(state, claims, kept)
+  return pool === undefined || isExempt(owner, kept) ? undefined : pool
 }
 
 /** The first whom a reservation does not hold up. */
@@ -232,7 +233,7 @@ const bestBeside = (state: RunState, reservation: Candidate): Candidate | undefi
   let found: Candidate | undefined
   const consider = (candidate: Candidate): void => {
     const { lane, owner } = candidate
-    if (isHeldUp(state, reservation, owner, lane!.key.turn, lane!.group.claims)) return
+    if (heldUpBy(state, reservation, owner, lane!.key.turn, lane!.group.claims) !== undefined) return
     if (found === undefined || comesBefore(candidate, found)) found = candidate
   }
   for (const group of state.groups.values()) {
@@ -291,12 +292,15 @@ export const next = (state: RunState, now: number): RunEvent | undefined => {
 export const mustQueue = (state: RunState, asking: WorkEntry, claims: Claims, now: number): boolean => {
   const reservation = reserved(state, now)
   const { turn } = state.requestKey
-  if (reservation !== undefined && isHeldUp(state, reservation, asking, turn, claims)) return true
+  if (reservation !== undefined && heldUpBy(state, reservation, asking, turn, claims) !== undefined) return true
   for (const group of state.groups.values()) {
     const head = first(group)
     if (head === undefined || group.claims === undefined || !goesFirst(head, turnOf(head), asking, turn)) continue
     if (!isGroupOpen(state, group) || !fits(state, group.claims)) continue
-    if (reservation !== undefined && isHeldUp(state, reservation, head.owner, turnOf(head), group.claims)) continue
+    if (
+      reservation !== undefined &&
+      heldUpBy(state, reservation, head.owner, turnOf(head), group.claims) !== undefined
+    ) continue
     for (const name in group.claims) if (Object.hasOwn(claims, name)) return true
   }
   return false

@@ -15,9 +15,10 @@
  * by this runner: `stop` ends them all.
  */
 import { Cause, type Clock, type Context, Effect, Exit, type Fiber, Option, type Scheduler } from "effect"
-import type { Ended, Port, StopReason } from "../CurrentWork.ts"
+import type { Ended, Port } from "../CurrentWork.ts"
 import { type Journal, JournalError, type JournalWriter } from "../Journal.ts"
 import type { Outcome } from "../Outcome.ts"
+import type { RunQuarantined } from "../RunError.ts"
 import * as RunEvent from "../RunEvent.ts"
 import type * as RunState from "../RunState.ts"
 import * as RunStatus from "../RunStatus.ts"
@@ -25,7 +26,7 @@ import type { Host } from "./attempt.ts"
 import { Activities } from "./activities.ts"
 import { type Command, WorkNotFound } from "./command.ts"
 import { Compaction } from "./compaction.ts"
-import type { RunError } from "./errors.ts"
+import { only, type RunError } from "./errors.ts"
 import { executeInto, scheduleInto } from "./execute.ts"
 import { readEvents } from "./history.ts"
 import { type Answer, Message } from "./message.ts"
@@ -241,7 +242,7 @@ export class Runner implements Host {
       case "SlotsGranted":
         return this.granting.wake(`${event.id}\n${event.hold}`, Exit.void)
       case "WorkCancelling":
-        return this.interrupt(event.id, "cancel")
+        return this.activities.active.get(event.id)?.stop("cancel")
       case "WorkCleaning":
         return this.activities.startCleaning(event.id)
       case "RunCancelling":
@@ -268,10 +269,6 @@ export class Runner implements Host {
 
   private settled<Event>(id: string, event: Event, outcome: (event: Event) => Outcome): void {
     if (this.settling.has(id)) this.settling.wake(id, Exit.succeed(outcome(event)))
-  }
-
-  private interrupt(id: string, reason: StopReason): void {
-    this.activities.active.get(id)?.stop(reason)
   }
 
   private background(message: string): void {
@@ -302,8 +299,13 @@ export class Runner implements Host {
   }
 
   /** The run's durable events after `after`; at most so many at a time. */
-  history(after: number, limit = Infinity): Effect.Effect<ReadonlyArray<RunEvent.Sequenced>, RunError> {
-    return Effect.suspend(() => readEvents(this.journal, this.runId, after, this.seq, this.compaction.horizon, limit))
+  history(
+    after: number,
+    limit = Infinity
+  ): Effect.Effect<ReadonlyArray<RunEvent.Sequenced>, JournalError | RunQuarantined> {
+    return only("JournalError", "RunQuarantined")(
+      Effect.suspend(() => readEvents(this.journal, this.runId, after, this.seq, this.compaction.horizon, limit))
+    )
   }
 
   acquire(id: string, start: number, request: Parameters<Port["acquire"]>[0]): Effect.Effect<void, RunError> {

@@ -23,7 +23,7 @@ import { JournalError } from "../Journal.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import { Outside } from "./internal/Outside.ts"
 import { Random } from "./internal/Random.ts"
-import type { Fault, Life, Program } from "./internal/RandomProgram.ts"
+import type { Fault, Life, Program } from "./internal/Program.ts"
 import { deployed, Simulated } from "./internal/SimulatedKinds.ts"
 import { type Agenda, runId, Session } from "./internal/SimulatedSession.ts"
 import { smaller } from "./internal/shrink.ts"
@@ -32,7 +32,8 @@ import { SimulationScheduler } from "./internal/SimulationScheduler.ts"
 import * as TestMachine from "./TestMachine.ts"
 import type { Process } from "./TestProcess.ts"
 
-export { type Program, programOf } from "./internal/RandomProgram.ts"
+export type { Program } from "./internal/Program.ts"
+export { programOf } from "./internal/RandomProgram.ts"
 
 /** How works ended, by id: the tag of the event and, for a success or a typed failure, the value. */
 export type Outcomes = ReadonlyMap<string, string>
@@ -95,7 +96,9 @@ class Simulation {
 
   readonly run = Effect.scoped(Effect.gen({ self: this }, function*() {
     yield* TestClock.setTime(this.agenda.startedAt)
-    this.launched = yield* TestMachine.assemble(SimulatedStore.layer(this.outside, new Random(this.program.seed ^ 0xd15c)))
+    this.launched = yield* TestMachine.assemble(
+      SimulatedStore.layer(this.outside, new Random(this.program.seed ^ 0xd15c))
+    )
     const { world } = this.launched
     this.outside.now = () => world.now
     for (let life = 0; life < mostProcesses; life++) {

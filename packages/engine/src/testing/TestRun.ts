@@ -315,5 +315,12 @@ export const assertCounts = (
  * Dies with an `AssertionError` unless the events of the run add up: see `Accounting`. For a run that has not forgotten any.
  */
 export const assertSound = (run: Any): Effect.Effect<void, JournalError> =>
-  Effect.map(run.history, (history) =>
-    assert.deepEqual(check(history.map(({ event }) => event as RunEvent)), [], `the events of run "${run.id}" do not add up`))
+  Effect.map(
+    run.history,
+    (history) =>
+      assert.deepEqual(
+        check(history.map(({ event }) => event as RunEvent)),
+        [],
+        `the events of run "${run.id}" do not add up`
+      )
+  )

@@ -1,3 +1,4 @@
+import { RunStatus } from "@espalier/engine"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
@@ -35,6 +36,25 @@ describe("a reservation", () => {
       yield* stage.arrived("big")
       yield* stage.succeed("big")
       yield* stage.arrived("s4")
+    }))
+
+  it.effect("is told of whoever it holds up: the pool, and the work that it is for", () =>
+    Effect.gen(function*() {
+      const { run, stage } = yield* crowded
+      yield* run.add([gpu("urgent", 2, { priority: -1 }), spec("s6", { slots: { gpu: 1, disk: 1 } })])
+      yield* run.pauseWork("urgent")
+      yield* TestClock.adjust(30_000)
+      yield* stage.succeed("s1")
+      yield* quiet
+      const reason = { _tag: "Reserved", pool: "gpu", for: "big" } as const
+      assert.strictEqual(RunStatus.describe(reason), `gpu: its free units are kept back for "big"`)
+      for (const id of ["s3", "s5", "s6"]) assert.deepStrictEqual((yield* run.work(id)).reason, reason, id)
+      assert.deepStrictEqual((yield* run.work("big")).reason, { _tag: "Slot", pool: "gpu", needs: 2, free: 1 })
+      const groups = (yield* run.status).waiting.filter((group) => group.reason._tag === "Reserved")
+      assert.strictEqual(groups.reduce((sum, { count }) => sum + count, 0), 4)
+      yield* run.cancelWork("big")
+      yield* stage.arrived("s3")
+      assert.deepStrictEqual((yield* run.work("s5")).reason, { _tag: "Slot", pool: "gpu", needs: 1, free: 0 })
     }))
 
   it.effect("is not made against more urgent work, nor against what claims other pools or none", () =>

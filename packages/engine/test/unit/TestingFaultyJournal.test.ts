@@ -57,7 +57,9 @@ describe("a journal that fails", () => {
       assert.isUndefined(submitting.pollUnsafe())
       yield* run.advance("10 seconds")
       yield* Fiber.join(submitting)
-    }).pipe(Effect.provide(Jobs.layer.pipe(Layer.provide(Task.toLayer(() => Effect.void)), Layer.provideMerge(faulty)))))
+    }).pipe(
+      Effect.provide(Jobs.layer.pipe(Layer.provide(Task.toLayer(() => Effect.void)), Layer.provideMerge(faulty)))
+    ))
 
   it.effect("ends the run in its process, and the next one goes on from what was written", () =>
     Effect.gen(function*() {
@@ -76,7 +78,8 @@ describe("a journal that fails", () => {
 
 describe("the accounting", () => {
   const config = { concurrency: 1, pools: { gpu: 1 }, kinds: { Task: { onCancel: false } }, keepOpen: true }
-  const added = (id: string) => ({ _tag: "WorkAdded", at: 0, spec: { id, kind: "Task", priority: 0, payload: null } }) as const
+  const added = (id: string) =>
+    ({ _tag: "WorkAdded", at: 0, spec: { id, kind: "Task", priority: 0, payload: null } }) as const
   const started = (id: string, attempt = 1) => ({ _tag: "WorkStarted", at: 0, id, attempt }) as const
   const succeeded = (id: string) => ({ _tag: "WorkSucceeded", at: 0, id, result: null, children: [] }) as const
   const recorded = (id: string) => ({ _tag: "StepRecorded", at: 0, id, step: "s", result: 1, children: [] }) as const

@@ -11,7 +11,7 @@ import { fold, fromSnapshot, toSnapshot } from "../../RunState.ts"
 import type { Claims, WorkSpec } from "../../WorkSpec.ts"
 import { Accounting } from "../Accounting.ts"
 import { canonical, same } from "./same.ts"
-import type { Program, Work } from "./RandomProgram.ts"
+import type { Program, Work } from "./Program.ts"
 
 /** A handler that is alive, as it knows itself. */
 export interface Handler {

@@ -12,7 +12,7 @@ import * as WorkEngine from "../../WorkEngine.ts"
 import * as WorkKind from "../../WorkKind.ts"
 import type { Handler, Outside } from "./Outside.ts"
 import { same } from "./same.ts"
-import type { Child, Deployment, KindName, Operation, Work } from "./RandomProgram.ts"
+import type { Child, Deployment, KindName, Operation, Work } from "./Program.ts"
 
 /** What steps and handlers give: a value that follows from the program, and the number of the execution that gave it. */
 const Given = Schema.Struct({ value: Schema.String, token: Schema.Int })

@@ -9,7 +9,7 @@ import { fold } from "../../RunState.ts"
 import * as RunStatus from "../../RunStatus.ts"
 import type { OpenOptions } from "../../WorkEngine.ts"
 import type { Outside } from "./Outside.ts"
-import type { Addition, Control, Life, Options, Program, Whose, Work } from "./RandomProgram.ts"
+import type { Addition, Control, Life, Options, Program, Whose, Work } from "./Program.ts"
 import { canonical, same } from "./same.ts"
 import { kindNamed, optionsOf, settledView, Simulated } from "./SimulatedKinds.ts"
 

@@ -16,8 +16,10 @@ const slow = (writer: JournalWriter, outside: Outside, random: Random): JournalW
   append: (events, version) => {
     // In one: what is durable is known, also when whoever asked for it dies.
     const done = Effect.uninterruptible(
-      Effect.tap(writer.append(events, version), () =>
-        Effect.sync(() => outside.recorded(JSON.parse(JSON.stringify(events)) as ReadonlyArray<RunEvent>)))
+      Effect.tap(
+        writer.append(events, version),
+        () => Effect.sync(() => outside.recorded(JSON.parse(JSON.stringify(events)) as ReadonlyArray<RunEvent>))
+      )
     )
     return pause(random).pipe(Effect.andThen(done), Effect.tap(() => pause(random)))
   },

@@ -1,7 +1,7 @@
 /**
  * Programs that are smaller than a given one: with a part left out.
  */
-import type { Addition, Control, Fault, Life, Operation, Program, Work } from "./RandomProgram.ts"
+import type { Addition, Control, Fault, Life, Operation, Program, Work } from "./Program.ts"
 
 const without = <A>(all: ReadonlyArray<A>, from: number, count = 1): ReadonlyArray<A> => [
   ...all.slice(0, from),
