@@ -34,6 +34,14 @@ interface Verdict {
   readonly seconds: number
 }
 
+/** What is mutated. */
+interface Tree {
+  readonly copy: () => string
+  /** Whether what is to fail with a fault holds without one. Each killer is asked once, and only when it is needed. */
+  readonly assertHolds: (killer: Killer) => void
+  readonly remove: () => void
+}
+
 const directory = join(root, "packages/engine/test/mutants")
 
 /** What the simulator and the engine's tests need of the repository. */
@@ -81,18 +89,40 @@ const linkModules = (copy: string): void => {
 const git = (cwd: string, args: ReadonlyArray<string>) =>
   spawnSync("git", args, { cwd, encoding: "utf8", env: { ...process.env, GIT_CEILING_DIRECTORIES: tmpdir() } })
 
-const makeCopy = (): string => {
-  const listed = git(root, ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ...copied])
-  if (listed.status !== 0) stop(`git ls-files failed: ${listed.stderr}`)
+const copyFiles = (files: ReadonlyArray<string>, from: string): string => {
   const copy = mkdtempSync(join(tmpdir(), "espalier-mutant-"))
-  for (const file of new Set(listed.stdout.split("\0"))) {
-    // Git still lists what was deleted and not committed.
-    if (file === "" || !existsSync(join(root, file))) continue
+  for (const file of files) {
     mkdirSync(dirname(join(copy, file)), { recursive: true })
-    cpSync(join(root, file), join(copy, file))
+    cpSync(join(from, file), join(copy, file))
   }
   linkModules(copy)
   return copy
+}
+
+/**
+ * The tree as it is now. All mutants are made from this one copy, and compared with it: who edits the tree meanwhile must not
+ * be taken for a mutant.
+ */
+const copyTree = (): Tree => {
+  const listed = git(root, ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ...copied])
+  if (listed.status !== 0) stop(`git ls-files failed: ${listed.stderr}`)
+  // Git still lists what was deleted and not committed.
+  const files = Array.from(new Set(listed.stdout.split("\0")))
+    .filter((file) => file !== "" && existsSync(join(root, file)))
+  const copy = copyFiles(files, root)
+  const asked = new Set<string>()
+  return {
+    copy: () => copyFiles(files, copy),
+    assertHolds: (killer) => {
+      if (asked.has(killer.name)) return
+      asked.add(killer.name)
+      const said = run(killer, copy)
+      if (said === undefined) return
+      rmSync(copy, { recursive: true, force: true })
+      stop(`${killer.name} fails without any mutant, so its failures say nothing: ${said}`)
+    },
+    remove: () => rmSync(copy, { recursive: true, force: true })
+  }
 }
 
 const simulate = (runs: number, seed: number): Killer => ({
@@ -100,7 +130,10 @@ const simulate = (runs: number, seed: number): Killer => ({
   command: [
     "--conditions=espalier-source",
     "scripts/simulate.ts",
-    ...["--runs", `${runs}`, "--seed", `${seed}`, "--at-least", "0", "--quiet"]
+    `--runs=${runs}`,
+    `--seed=${seed}`,
+    "--at-least=0",
+    "--quiet"
   ],
   limitSeconds: 240
 })
@@ -138,32 +171,17 @@ const killersOf = (runs: number, seed: number, invariant: number): ReadonlyArray
   ...invariant === 10 || invariant === 11 ? [vitest("process", "packages/engine/test/process/Journal")] : []
 ]
 
-/** Whether what is to fail with a fault holds without one. Each killer is asked only once, and only when it is needed. */
-const makeBaseline = () => {
-  const copy = makeCopy()
-  const asked = new Set<string>()
-  return {
-    assertHolds: (killer: Killer): void => {
-      if (asked.has(killer.name)) return
-      asked.add(killer.name)
-      const said = run(killer, copy)
-      if (said === undefined) return
-      rmSync(copy, { recursive: true, force: true })
-      stop(`${killer.name} fails without any mutant, so its failures say nothing: ${said}`)
-    },
-    remove: () => rmSync(copy, { recursive: true, force: true })
-  }
-}
-
 const judge = (
   mutant: Mutant,
   killers: ReadonlyArray<Killer>,
-  assertHolds: (killer: Killer) => void
+  tree: Tree
 ): Verdict => {
-  const copy = makeCopy()
+  const copy = tree.copy()
   try {
     const applied = git(copy, ["apply", mutant.file])
     if (applied.status !== 0) {
+      tree.remove()
+      rmSync(copy, { recursive: true, force: true })
       return stop(`${mutant.file} is stale: it does not fit the sources any more.\n${applied.stderr}`)
     }
     const began = performance.now()
@@ -172,7 +190,7 @@ const judge = (
       const said = run(killer, copy)
       if (said === undefined) continue
       const took = seconds()
-      assertHolds(killer)
+      tree.assertHolds(killer)
       return { mutant, killedBy: `${killer.name}: ${said}`, seconds: took }
     }
     return { mutant, killedBy: undefined, seconds: seconds() }
@@ -204,14 +222,14 @@ const main = (): void => {
   if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed)) {
     stop("--runs and --seed are whole numbers")
   }
-  const baseline = makeBaseline()
+  const tree = copyTree()
   console.log(`   ${"mutant".padEnd(34)} ${"invariant"} ${"seconds".padStart(8)}  killed by`)
   const verdicts = mutants.map((mutant) => {
-    const verdict = judge(mutant, killersOf(runs, seed, mutant.invariant), baseline.assertHolds)
+    const verdict = judge(mutant, killersOf(runs, seed, mutant.invariant), tree)
     show(verdict)
     return verdict
   })
-  baseline.remove()
+  tree.remove()
   const killed = verdicts.filter(({ killedBy }) => killedBy !== undefined).length
   console.log(`\n${killed} killed, ${verdicts.length - killed} survived`)
   process.exitCode = killed < Math.ceil(verdicts.length * 0.95) ? 1 : 0

@@ -239,3 +239,23 @@ describe("a run that fails fast", () => {
     expect(tags(run.tick(40))).toEqual(["WorkFailed", "RunCancelling", "RunCancelled"])
   })
 })
+
+describe("a work that had begun and was paused", () => {
+  it("waits for its turn, once it is continued, from then on: the pause is no waiting", () => {
+    const run = running(
+      { concurrency: 9, pools: { gpu: 2 }, reserveAfterMillis: 100 },
+      spec("large", { slots: { gpu: 2 } })
+    )
+    run.pause("large")
+    run.interrupted("large")
+    run.add(spec("one", { slots: { gpu: 1 } }), spec("another", { slots: { gpu: 1 }, priority: -1 }))
+    run.schedule()
+    run.tick(500)
+    run.continue("large")
+    run.succeed("one")
+    // It has waited for no time: nothing is kept back for it yet, and nobody else is held up.
+    run.add(spec("late", { slots: { gpu: 1 }, priority: 5 }))
+    expect(run.entry("large").since).toBe(run.now - start)
+    expect(run.schedule()).toEqual(["late"])
+  })
+})

@@ -362,7 +362,9 @@ const apply = (state: RunState, event: RunEvent): void => {
     case "WorkContinued": {
       const entry = workOf(state, event.id)!
       entry.wait!.paused = undefined
-      if (entry.status === "waiting") place(state, entry)
+      if (entry.status !== "waiting") return
+      if (hasBegun(entry)) entry.since = event.at - state.epoch
+      place(state, entry)
       return
     }
     case "WorkReprioritized": {

@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { installServices } from "../../../../scripts/require-services.ts"
@@ -65,6 +65,14 @@ describe("the journal in a file", () => {
     expect(acknowledged).toBe(count)
   })
 
+  it("has synced the directory in which its new files are before it acknowledges anything", () => {
+    const first = trace.calls.find(({ path, text }) => path === trace.marks && text.startsWith("ack "))!
+    const syncs = trace.calls.filter(({ name, path, succeeded }) =>
+      (name === "fsync" || name === "fdatasync") && path === dirname(trace.journal) && succeeded
+    )
+    expect(syncs.some(({ end }) => end < first.start)).toBe(true)
+  })
+
   it("syncs once for each of those that come one after the other", () => {
     const { acknowledged, syncs } = judge(trace.calls, { ...trace, prefix: "alone-" })
     // A checkpoint syncs the log once more.
@@ -114,7 +122,7 @@ describe("a journal that answers before its commit", () => {
     const { acknowledged, faults } = judge(trace.calls, { ...trace, prefix: "alone-", alone: true })
     expect(acknowledged).toBe(200)
     // The answer and the sync are on different threads: now and then the sync is faster.
-    expect(faults.length).toBeGreaterThan(100)
+    expect(faults.length).toBeGreaterThan(20)
   }, 120_000)
 })
 
