@@ -30,7 +30,8 @@ export default defineConfig({
         "test/process/**/*.test.ts",
         "examples/*/test/process/**/*.test.ts"
       ], {
-        testTimeout: 60_000,
+        // A guard against what hangs, not a measure: a busy machine takes several times as long.
+        testTimeout: 180_000,
         hookTimeout: 60_000
       }),
       project("docs", ["test/docs/**/*.test.ts"], { testTimeout: 60_000 }),
