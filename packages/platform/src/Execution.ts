@@ -139,9 +139,41 @@ export const UsageSample = Schema.Struct({
   cpuSeconds: Schema.Finite,
   /** Resident memory in bytes. Pages that processes share are counted once for each. */
   memoryBytes: Schema.Finite,
-  processes: Schema.Int
+  processes: Schema.Int,
+  /** Bytes read and written so far, as in `IoUsage`. Absent where nobody may look. */
+  readBytes: Schema.optionalKey(Schema.Finite),
+  writeBytes: Schema.optionalKey(Schema.Finite)
 })
 export type UsageSample = typeof UsageSample.Type
+
+/**
+ * What a job's process tree read and wrote, in bytes. `readBytes` and `writeBytes` went through system calls: files,
+ * also those that were in memory already, pipes, terminals. The storage's are what disks had to deliver and to take.
+ */
+export const IoUsage = Schema.Struct({
+  readBytes: Schema.Finite,
+  writeBytes: Schema.Finite,
+  storageReadBytes: Schema.Finite,
+  storageWriteBytes: Schema.Finite
+})
+export type IoUsage = typeof IoUsage.Type
+
+/**
+ * One GPU of the machine while the job ran, whoever used it. Null is what the GPU does not tell. The means are over the
+ * `samples` looks at it.
+ */
+export const GpuUsage = Schema.Struct({
+  index: Schema.Int,
+  name: Schema.String,
+  samples: Schema.Int,
+  /** The share of time in which something ran on it, in percent. */
+  meanUtilizationPercent: Schema.NullOr(Schema.Finite),
+  peakUtilizationPercent: Schema.NullOr(Schema.Finite),
+  peakMemoryBytes: Schema.NullOr(Schema.Finite),
+  totalMemoryBytes: Schema.NullOr(Schema.Finite),
+  meanPowerWatts: Schema.NullOr(Schema.Finite)
+})
+export type GpuUsage = typeof GpuUsage.Type
 
 /** What a job used of the machine: its whole process tree, so far or in the end. */
 export const JobUsage = Schema.Struct({
@@ -151,6 +183,10 @@ export const JobUsage = Schema.Struct({
   peakMemoryBytes: Schema.NullOr(Schema.Finite),
   /** How many times the tree was looked at. */
   samples: Schema.Int,
+  /** Absent where the system does not count it, or nobody may look. */
+  io: Schema.optionalKey(IoUsage),
+  /** Absent where there is no GPU that tells what it does. */
+  gpus: Schema.optionalKey(Schema.Array(GpuUsage)),
   /** A bounded series over the job's life: neighbours are merged (latest CPU, highest memory) as it grows. */
   series: Schema.Array(UsageSample)
 })
