@@ -6,80 +6,66 @@
  * call has failed, typed. Calls are stateless: the prompt holds all that is needed. Every turn
  * counts, also those of calls that fail: errors carry what was used.
  *
- * `make` turns anything that answers a prompt with text into this service. The layer here is
- * `agent/Scripted`; `CodingAgentSuite` in `@espalier/platform/testing` binds every agent.
+ * `make` turns anything that answers a prompt with text into this service, and enforces there, for every
+ * agent alike, what can be enforced from outside: the time and cost of a call, the length of an answer, and
+ * that no secret is in what is told or recorded. Layers: `agent/ClaudeCli` and `agent/CodexCli` (programs with hands of
+ * their own), `agent/LanguageModel` (any model behind an interface of Effect), `agent/Recorded`, `agent/Scripted`;
+ * `CodingAgentSuite` in `@espalier/platform/testing` binds them all.
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
+import {
+  addUsage,
+  type AgentError,
+  AnswerRejected,
+  type LimitName,
+  noUsage,
+  type UnavailableReason,
+  type Usage
+} from "./agent/AgentError.ts"
 import { findAnswer } from "./internal/agentAnswer.ts"
+import { turnFailed } from "./internal/agentFailure.ts"
+import { narrowed } from "./internal/agentLimits.ts"
+import { repairPrompt } from "./internal/agentPrompt.ts"
+import { redactor } from "./internal/agentSecrets.ts"
 
-/** What turns cost in tokens. Zero where the agent does not say. */
-export const Usage = Schema.Struct({
-  /** Tokens read, those from a cache included. */
-  inputTokens: Schema.Finite,
-  /** Of those, tokens that came from a cache. */
-  cachedInputTokens: Schema.Finite,
-  /** Tokens written. */
-  outputTokens: Schema.Finite,
-  /** Answers that were asked for: 1, or 2 with a repair. */
-  turns: Schema.Int
-})
-/** See the schema of the same name. */
-export type Usage = typeof Usage.Type
+export {
+  addUsage,
+  AgentError,
+  AgentLimitReached,
+  AgentRateLimited,
+  AgentUnavailable,
+  AnswerRejected,
+  LimitName,
+  noUsage,
+  UnavailableReason,
+  Usage
+} from "./agent/AgentError.ts"
 
-/** Nothing used. */
-export const noUsage: Usage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, turns: 0 }
-
-/** The sum of two usages. */
-export const addUsage = (one: Usage, other: Usage): Usage => ({
-  inputTokens: one.inputTokens + other.inputTokens,
-  cachedInputTokens: one.cachedInputTokens + other.cachedInputTokens,
-  outputTokens: one.outputTokens + other.outputTokens,
-  turns: one.turns + other.turns
-})
-
-const spent = {
-  /** What the caller named the call. */
-  phase: Schema.String,
-  /** Everything that the call used before it failed. */
-  usage: Usage,
-  /** In US dollars. */
-  costUsd: Schema.Finite,
-  message: Schema.String
+/** What a call may take at most. What is left out is not limited. */
+export interface Limits {
+  /** Of the whole call, its repair included. The agent is then ended, with all that it started. */
+  readonly time?: Duration.Input | undefined
+  /**
+   * US dollars of the whole call, its repair included. As hard as the agent makes it: one round is paid before its
+   * price is known, so a call may cost more by the price of one round.
+   */
+  readonly costUsd?: number | undefined
+  /** How often the agent may go back to its model in one turn: agents that use tools do so many times. */
+  readonly rounds?: number | undefined
 }
 
-/** The agent answered, and its answer does not fit the schema, nor does its second one. */
-export class AnswerRejected extends Schema.TaggedError<AnswerRejected>()("AnswerRejected", {
-  ...spent,
-  /** What is wrong with the last answer. */
-  issue: Schema.String,
-  /** The last answer as it came. */
-  text: Schema.String
-}) {}
-
-/** The agent's provider asks to wait. */
-export class AgentRateLimited extends Schema.TaggedError<AgentRateLimited>()("AgentRateLimited", {
-  ...spent,
-  /** How long to wait, where the provider says so. */
-  retryAfterMillis: Schema.NullOr(Schema.Finite)
-}) {}
-
-/** The agent cannot be reached or does not run: not installed, not logged in, out of credit, down. */
-export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("AgentUnavailable", {
-  ...spent,
-  detail: Schema.String
-}) {}
-
-/** In which ways a call can fail. */
-export const AgentError = Schema.Union([AnswerRejected, AgentRateLimited, AgentUnavailable])
-/** See the schema of the same name. */
-export type AgentError = typeof AgentError.Type
-
 /**
- * How an agent that has no hands of its own changes a file: `Workspace.write` on the experiment's
- * tree, which keeps it inside of that tree. Its failure is its message.
+ * Where an agent may change files. An agent that has no hands of its own does it by this: `Workspace.write` on the
+ * experiment's tree, which keeps it inside of that tree. One that has hands changes them itself, and only
+ * where this is given. Its failure is its message.
  */
 export type Write = (file: string, content: string) => Effect.Effect<void, { readonly message: string }>
 
@@ -95,6 +81,8 @@ export interface AgentRequest<A> {
   readonly phase: string
   /** Given where it may change files. */
   readonly write?: Write | undefined
+  /** Narrower than those of the agent; where both say something, the smaller counts. */
+  readonly limits?: Limits | undefined
 }
 
 /** What an agent answered, and what that took. */
@@ -107,6 +95,13 @@ export interface AgentAnswer<A> {
   readonly costUsd: number
 }
 
+/** What a turn took. */
+export interface Used {
+  readonly usage: Omit<Usage, "turns">
+  /** In US dollars. Zero where the agent does not say. */
+  readonly costUsd: number
+}
+
 /** One prompt, as the agent itself gets it. */
 export interface Turn {
   readonly prompt: string
@@ -115,19 +110,38 @@ export interface Turn {
   readonly write: Write | undefined
   /** True for the second turn, which asks to mend the answer of the first. */
   readonly repair: boolean
+  /**
+   * What is left of the limits for this turn. The time is kept by `make`, which interrupts the turn; cost and rounds
+   * are the agent's to keep.
+   */
+  readonly limits: { readonly costUsd: number | undefined; readonly rounds: number | undefined }
+  /** Tells what the turn has used until now, so that this is not lost where the turn is cut off. */
+  readonly report: (used: Used) => void
 }
 
 /** What came of one prompt. */
-export interface TurnResult {
+export interface TurnResult extends Used {
   readonly text: string
-  readonly usage: Omit<Usage, "turns">
-  readonly costUsd: number
 }
 
-/** Why one prompt brought no text. What it used all the same is added by `make`. */
+/** Why one prompt brought no text, and what it used all the same (else what was last reported counts). */
 export type TurnError =
-  | { readonly _tag: "RateLimited"; readonly retryAfterMillis: number | null; readonly detail: string }
-  | { readonly _tag: "Unavailable"; readonly detail: string }
+  & (
+    | {
+      readonly _tag: "RateLimited"
+      readonly retryAfterMillis: number | null
+      readonly overloaded?: boolean | undefined
+      readonly detail: string
+    }
+    | { readonly _tag: "LimitReached"; readonly limit: LimitName; readonly detail: string }
+    | {
+      readonly _tag: "Unavailable"
+      /** Default `failed`. */
+      readonly reason?: UnavailableReason | undefined
+      readonly detail: string
+    }
+  )
+  & { readonly used?: Used | undefined }
 
 /** One call of an agent, for the record: how it went and what it used. */
 export interface AgentCall {
@@ -137,8 +151,10 @@ export interface AgentCall {
   readonly turns: ReadonlyArray<{ readonly prompt: string; readonly text: string | null }>
   readonly usage: Usage
   readonly costUsd: number
-  /** Null where the call succeeded. */
+  /** Null where the call succeeded, and where it was interrupted. */
   readonly error: AgentError | null
+  /** True where the caller gave the call up. What it had used until then is known as far as it was reported. */
+  readonly interrupted: boolean
 }
 
 /**
@@ -176,117 +192,122 @@ export class CodingAgent extends Context.Service<CodingAgent, {
   run<A>(request: AgentRequest<A>): Effect.Effect<AgentAnswer<A>, AgentError>
 }>()("@espalier/platform/CodingAgent") {}
 
-/**
- * The service, from something that answers one prompt with text.
- *
- * `record` is called once for each call that ends, also for one that fails, with all that it used; not
- * for one that is interrupted.
- */
-export const make = (options: {
+/** Most characters of an answer that are read, where nothing else is said. */
+const answerCharacters = 1_000_000
+
+/** What `make` takes. */
+export interface MakeOptions {
+  /** Answers one prompt. It is interrupted at the time limit; nothing that it started may then be left. */
   readonly turn: (turn: Turn) => Effect.Effect<TurnResult, TurnError>
+  /** Called once for each call when it ends: also for one that fails or is interrupted, with all that it used. */
   readonly record?: ((call: AgentCall) => Effect.Effect<void>) | undefined
-}): CodingAgent["Service"] => {
+  /** Of every call. */
+  readonly limits?: Limits | undefined
+  /** Most characters of an answer; a longer one is `AgentLimitReached`. Default a million. */
+  readonly answerCharacters?: number | undefined
+  /** What must not be in any prompt, answer, error or record: it is replaced by `<redacted>`. */
+  readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
+}
+
+/** The service, from something that answers one prompt with text. */
+export const make = (options: MakeOptions): CodingAgent["Service"] => {
   const record = options.record ?? (() => Effect.void)
+  const redact = redactor(options.secrets ?? [])
+  const longest = options.answerCharacters ?? answerCharacters
   return CodingAgent.of({
     run: <A>(request: AgentRequest<A>) =>
       Effect.suspend(() => {
+        const { directory, phase, write } = request
+        const limits = narrowed(options.limits ?? {}, request.limits ?? {})
         const turns: Array<AgentCall["turns"][number]> = []
-        let usage = noUsage
-        let costUsd = 0
+        let settled = { usage: noUsage, costUsd: 0 }
+        /** The turn that is going on, and what it has reported. */
+        let open: { readonly prompt: string; used: Used } | undefined
 
-        const ask = (prompt: string, repair: boolean) =>
-          options.turn({ prompt, repair, directory: request.directory, phase: request.phase, write: request.write })
-            .pipe(
-              Effect.mapError((error) => {
-                turns.push({ prompt, text: null })
-                return turnFailed(error, request.phase, addUsage(usage, { ...noUsage, turns: 1 }), costUsd)
-              }),
-              Effect.map((result) => {
-                turns.push({ prompt, text: result.text })
-                usage = addUsage(usage, { ...result.usage, turns: 1 })
-                costUsd += result.costUsd
-                return result.text
+        const close = (text: string | null, used: Used) => {
+          if (open === undefined) return
+          turns.push({ prompt: open.prompt, text })
+          settled = {
+            usage: addUsage(settled.usage, { ...used.usage, turns: 1 }),
+            costUsd: settled.costUsd + used.costUsd
+          }
+          open = undefined
+        }
+        const fail = (error: TurnError) =>
+          Effect.suspend(() => {
+            close(null, error.used ?? open?.used ?? nothingUsed)
+            return Effect.fail(turnFailed({ ...error, detail: redact(error.detail) }, { phase, ...settled }))
+          })
+
+        const ask = (words: string, repair: boolean) =>
+          Effect.suspend(() => {
+            const costUsd = limits.costUsd === undefined ? undefined : limits.costUsd - settled.costUsd
+            if (costUsd !== undefined && costUsd <= 0) {
+              return fail({ _tag: "LimitReached", limit: "cost", detail: `of ${limits.costUsd} US$ nothing is left` })
+            }
+            const turn = { prompt: redact(words), used: nothingUsed }
+            open = turn
+            return options.turn({
+              prompt: turn.prompt,
+              repair,
+              directory,
+              phase,
+              write,
+              limits: { costUsd, rounds: limits.rounds },
+              report: (used) => {
+                turn.used = used
+              }
+            }).pipe(
+              Effect.catch(fail),
+              Effect.flatMap(({ text: raw, ...used }) => {
+                if (raw.length > longest) {
+                  const detail = `its answer has ${raw.length} characters, and at most ${longest} are read`
+                  return fail({ _tag: "LimitReached", limit: "answer", detail, used })
+                }
+                const text = redact(raw)
+                close(text, used)
+                return Effect.succeed(text)
               })
             )
+          })
 
         const call = Effect.gen(function*() {
           const first = yield* ask(request.prompt, false)
           const decoded = yield* findAnswer(first, request.schema)
-          if (Result.isSuccess(decoded)) return { text: first, answer: decoded.success, usage, costUsd }
+          if (Result.isSuccess(decoded)) return { text: first, answer: decoded.success, ...settled }
           const second = yield* ask(repairPrompt(request.prompt, first, decoded.failure), true)
           const repaired = yield* findAnswer(second, request.schema)
-          if (Result.isSuccess(repaired)) return { text: second, answer: repaired.success, usage, costUsd }
+          if (Result.isSuccess(repaired)) return { text: second, answer: repaired.success, ...settled }
           return yield* new AnswerRejected({
-            phase: request.phase,
-            usage,
-            costUsd,
+            phase,
+            ...settled,
             issue: repaired.failure,
             text: second,
-            message: `The agent's answer in phase ${request.phase} does not fit its schema, also after one repair: ` +
+            message: `The agent's answer in phase ${phase} does not fit its schema, also after one repair: ` +
               `${repaired.failure}. Look at the prompt and the answer; a clearer prompt or another model may help`
           })
         })
 
-        const recorded = (error: AgentError | null) =>
-          record({
-            phase: request.phase,
-            directory: request.directory,
-            turns,
-            usage: error === null ? usage : error.usage,
-            costUsd: error === null ? costUsd : error.costUsd,
-            error
-          })
-        return call.pipe(
-          Effect.tap(() => recorded(null)),
-          Effect.tapError(recorded)
-        )
+        const { time } = limits
+        const limited = time === undefined ? call : Effect.timeoutOrElse(call, {
+          duration: time,
+          orElse: () =>
+            fail({ _tag: "LimitReached", limit: "time", detail: `it took longer than ${Duration.format(time)}` })
+        })
+        return Effect.onExit(limited, (exit) => {
+          if (Exit.isSuccess(exit)) {
+            return record({ phase, directory, turns, ...settled, error: null, interrupted: false })
+          }
+          const error = Option.getOrNull(Cause.findErrorOption(exit.cause))
+          const interrupted = error === null && Cause.hasInterruptsOnly(exit.cause)
+          if (error === null && !interrupted) {
+            return Effect.void
+          }
+          close(null, open?.used ?? nothingUsed)
+          return record({ phase, directory, turns, ...settled, error, interrupted })
+        })
       })
   })
 }
 
-const turnFailed = (error: TurnError, phase: string, usage: Usage, costUsd: number): AgentError => {
-  switch (error._tag) {
-    case "RateLimited":
-      return new AgentRateLimited({
-        phase,
-        usage,
-        costUsd,
-        retryAfterMillis: error.retryAfterMillis,
-        message: `The agent is rate limited in phase ${phase} (${error.detail}). ` +
-          (error.retryAfterMillis === null
-            ? "Wait, or lower the concurrency of agent calls"
-            : `Wait ${Math.ceil(error.retryAfterMillis / 1000)} s, or lower the concurrency of agent calls`)
-      })
-    case "Unavailable":
-      return new AgentUnavailable({
-        phase,
-        usage,
-        costUsd,
-        detail: error.detail,
-        message: `The agent cannot be used in phase ${phase}: ${error.detail}`
-      })
-  }
-}
-
-/** Most of an answer that goes back to the agent. Its end is kept: that is where answers are. */
-const quotedCharacters = 20_000
-
-/** Stateless like every prompt: the task, what was answered, what is wrong with it. */
-const repairPrompt = (prompt: string, answer: string, issue: string): string =>
-  [
-    prompt,
-    "",
-    "----------",
-    "",
-    "You have answered this already, and your answer could not be read:",
-    "",
-    issue,
-    "",
-    "Your answer was:",
-    "",
-    answer.slice(-quotedCharacters),
-    "",
-    "----------",
-    "",
-    "Answer again with one JSON value that mends this, and nothing else. Do not change any file."
-  ].join("\n")
+const nothingUsed: Used = { usage: { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 }, costUsd: 0 }

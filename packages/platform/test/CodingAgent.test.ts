@@ -3,27 +3,34 @@ import { Effect, Result, Schema } from "effect"
 import * as Scripted from "../src/agent/Scripted.ts"
 import { CodingAgent } from "../src/CodingAgent.ts"
 import { findAnswer } from "../src/internal/agentAnswer.ts"
+import { passingTime } from "../src/testing/ExecutionSuite.ts"
 import * as CodingAgentSuite from "../src/testing/CodingAgentSuite.ts"
 import { Workspace } from "../src/Workspace.ts"
 import * as Memory from "../src/workspace/Memory.ts"
 
-const scripted = (play: CodingAgentSuite.Play): Scripted.Answer => {
+const scripted = (play: CodingAgentSuite.Play): Scripted.Answer | Effect.Effect<Scripted.Answer> => {
   switch (play._tag) {
     case "Text":
       return { text: play.text, usage: play, costUsd: play.costUsd }
     case "RateLimited":
       return { _tag: "RateLimited", retryAfterMillis: play.retryAfterMillis, detail: "429" }
+    case "Overloaded":
+      return { _tag: "RateLimited", retryAfterMillis: null, overloaded: true, detail: "529" }
+    case "Unauthorized":
+      return { _tag: "Unavailable", reason: "unauthorized", detail: "401" }
     case "Unavailable":
       return { _tag: "Unavailable", detail: "it is down" }
+    case "Hang":
+      return Effect.never
   }
 }
 
 describe("the scripted agent keeps what every coding agent promises", () => {
   const subject: CodingAgentSuite.Subject = {
     directory: "/tree",
-    layer: (plays) => Scripted.layer(plays.map(scripted))
+    layer: (plays, options) => Scripted.layer((_, index) => scripted(plays[index]!), options)
   }
-  for (const { effect, name } of CodingAgentSuite.cases(subject)) it.effect(name, () => effect)
+  for (const { effect, name } of CodingAgentSuite.cases(subject)) it.effect(name, () => passingTime(effect))
 })
 
 const Answer = Schema.Struct({ summary: Schema.String })

@@ -12,6 +12,7 @@ import {
   type AgentCall,
   CodingAgent,
   make,
+  type MakeOptions,
   type Turn,
   type TurnError,
   type TurnResult,
@@ -41,7 +42,7 @@ export interface RecordedCall extends AgentCall {
   readonly endedAt: number
 }
 
-/** The calls that ended, in order, each with its prompts, texts, usage and cost. */
+/** The calls that ended, in order, those included that were given up, each with its prompts, texts, usage and cost. */
 export class Calls extends Context.Service<Calls, {
   readonly all: Effect.Effect<ReadonlyArray<RecordedCall>>
 }>()("@espalier/platform/agent/Scripted/Calls") {}
@@ -85,11 +86,15 @@ export class Calls extends Context.Service<Calls, {
  * assert.equal(await Effect.runPromise(program), "fast()")
  * ```
  */
-export const layer = (script: Script): Layer.Layer<CodingAgent | Calls> =>
+export const layer = (
+  script: Script,
+  options: Pick<MakeOptions, "record" | "limits" | "secrets" | "answerCharacters"> = {}
+): Layer.Layer<CodingAgent | Calls> =>
   Layer.effectContext(Effect.gen(function*() {
     const taken = yield* Ref.make(0)
     const calls = yield* Ref.make<ReadonlyArray<RecordedCall>>([])
     const agent = make({
+      ...options,
       turn: (turn) =>
         Effect.gen(function*() {
           const index = yield* Ref.getAndUpdate(taken, (count) => count + 1)
@@ -99,7 +104,10 @@ export const layer = (script: Script): Layer.Layer<CodingAgent | Calls> =>
           return yield* perform(answer, turn)
         }),
       record: (call) =>
-        Effect.flatMap(Clock.currentTimeMillis, (endedAt) => Ref.update(calls, (all) => [...all, { ...call, endedAt }]))
+        Clock.currentTimeMillis.pipe(
+          Effect.flatMap((endedAt) => Ref.update(calls, (all) => [...all, { ...call, endedAt }])),
+          Effect.andThen(options.record?.(call) ?? Effect.void)
+        )
     })
     return Context.make(CodingAgent, agent).pipe(Context.add(Calls, Calls.of({ all: Ref.get(calls) })))
   }))
