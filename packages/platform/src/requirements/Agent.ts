@@ -1,0 +1,27 @@
+/** What coding agents need: their program, or the secret of their provider. */
+import * as Requirements from "../Requirements.ts"
+
+/** Claude's command line, by the name or path that the layer runs. */
+export const claude = (program = "claude"): Requirements.Requirement =>
+  Requirements.program({
+    argv: [program, "--version"],
+    name: "claude",
+    remedy: "Install it: npm install --global @anthropic-ai/claude-code"
+  })
+
+/** Codex's command line, by the name or path that the layer runs. */
+export const codex = (program = "codex"): Requirements.Requirement =>
+  Requirements.program({
+    argv: [program, "--version"],
+    name: "codex",
+    remedy: "Install it: npm install --global @openai/codex"
+  })
+
+/** The recordings that an agent is to be replayed from. */
+export const recordings = (path: string): Requirements.Requirement =>
+  Requirements.directory({
+    name: "agent's recordings",
+    path,
+    access: "read",
+    remedy: "Record them first, or correct agent.recordings"
+  })
