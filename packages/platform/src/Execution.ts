@@ -14,8 +14,8 @@
  * 4. Waiting for a job, or ceasing to wait, does not touch the job. Only `cancel` and the job's own
  *    time-out end it.
  *
- * Layers: `execution/LocalProcess.ts` (processes of this machine), `execution/Simulated.ts` (scripted
- * jobs under the test clock: no file, no process).
+ * Layers: `execution/LocalProcess.ts` (processes of this machine), `execution/Slurm.ts` (jobs of a cluster),
+ * `execution/Simulated.ts` (scripted jobs under the test clock: no file, no process).
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -23,6 +23,33 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+
+/**
+ * What a job asks of a scheduler. Absent: whatever the scheduler gives by default. A layer without a scheduler
+ * (local processes, the simulation) does not look at it: there a job gets the machine as it is.
+ */
+export const JobResources = Schema.Struct({
+  /** Where the scheduler has several queues: the name of one. */
+  partition: Schema.optionalKey(Schema.NonEmptyString),
+  /** Whom the time used is charged to. */
+  account: Schema.optionalKey(Schema.NonEmptyString),
+  /** Machines. */
+  nodes: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+  /** Processors for the job's command. */
+  cpus: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+  /** Memory on each node, in bytes. */
+  memoryBytes: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0))),
+  /** GPUs of the whole job, of whatever type. */
+  gpus: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+  /** Other devices, as the scheduler's administrator named them: "gpu:a100:2". */
+  gres: Schema.optionalKey(Schema.NonEmptyString),
+  /**
+   * How long the scheduler lets the job run, in milliseconds: it ends what is still there, less precisely than the
+   * job's own `timeoutMillis`. Absent where there is a time-out: a little more than that.
+   */
+  timeLimitMillis: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0)))
+})
+export type JobResources = typeof JobResources.Type
 
 /** What to run. */
 export interface JobRequest {
@@ -36,6 +63,8 @@ export interface JobRequest {
   readonly environment: Readonly<Record<string, string>>
   /** How long the job may run, in milliseconds. Holds without an engine too. Absent: no limit. */
   readonly timeoutMillis?: number
+  /** What this job asks of the scheduler, beyond what the layer asks for every job. */
+  readonly resources?: JobResources
 }
 
 /** A launched job, as plain data: it can be recorded and read back by another process. */
@@ -48,28 +77,35 @@ export const JobHandle = Schema.Struct({
   /** The machine, or the scheduler, that the job was given to. */
   host: Schema.String,
   /** In milliseconds since the epoch. */
-  launchedAt: Schema.Finite
+  launchedAt: Schema.Finite,
+  /** The number under which a scheduler knows it, to look it up there. */
+  schedulerId: Schema.optionalKey(Schema.String)
 })
 export type JobHandle = typeof JobHandle.Type
 
 /**
  * Where a job stands.
  *
- * - `Pending`: launched, not started yet.
+ * - `Pending`: launched, not started yet. `reason` is why, in the scheduler's words, where there is one.
  * - `Running`: since `startedAt`.
  * - `Exited`: it ended and said how. `exitCode` is null when a signal ended it, `signal` is null when it
- *   exited. Both are null only with `startError`: the command could not be started at all. `timedOut` is
- *   set when the job's own time-out ended it (whatever code it then left with), `outOfMemory` when the
+ *   exited. Both are null with `startError`, when the command could not be started at all, and when a scheduler killed
+ *   it and did not say how. `timedOut` is set when the job's own time-out, or the scheduler's time limit, ended it
+ *   (whatever code it then left with), `outOfMemory` when the
  *   system killed it for want of memory, `terminated` when whoever looks after it was told to end it and nobody
  *   had cancelled it (a shutdown, a logout, a `kill`): whatever it printed then is of a run that was cut short.
- * - `Lost`: nobody can know how it ended. `reason` says what is known.
- * - `Cancelled`: `cancel` ended it. The times are null where it never started, or where nobody recorded them.
+ * - `Lost`: nobody can know how it ended, or would have ended. `reason` says what is known. `cause` is set where the
+ *   scheduler says that it took the machine away: `preempted` for a more urgent job, `nodeFailed` when the machine
+ *   failed. None of it speaks against the job: the same job again, under a new key, may succeed.
+ * - `Cancelled`: `cancel` ended it, or somebody with the scheduler's own command. The times are null where it never
+ *   started, or where nobody recorded them.
  *
- * Times are in milliseconds since the epoch. The last three are terminal.
+ * Times are in milliseconds since the epoch. `queuedAt` is when the job was handed over to whoever runs it; absent in
+ * what was recorded before that was known. `durations` tells the waiting and the running apart. The last three are terminal.
  */
 export const JobStatus = Schema.TaggedUnion({
-  Pending: {},
-  Running: { startedAt: Schema.Finite },
+  Pending: { queuedAt: Schema.optionalKey(Schema.Finite), reason: Schema.optionalKey(Schema.String) },
+  Running: { queuedAt: Schema.optionalKey(Schema.Finite), startedAt: Schema.Finite },
   Exited: {
     exitCode: Schema.NullOr(Schema.Int),
     signal: Schema.NullOr(Schema.String),
@@ -78,10 +114,21 @@ export const JobStatus = Schema.TaggedUnion({
     timedOut: Schema.optionalKey(Schema.Boolean),
     outOfMemory: Schema.optionalKey(Schema.Boolean),
     terminated: Schema.optionalKey(Schema.Boolean),
-    startError: Schema.optionalKey(Schema.String)
+    startError: Schema.optionalKey(Schema.String),
+    queuedAt: Schema.optionalKey(Schema.Finite)
   },
-  Lost: { reason: Schema.String },
-  Cancelled: { startedAt: Schema.NullOr(Schema.Finite), endedAt: Schema.NullOr(Schema.Finite) }
+  Lost: {
+    reason: Schema.String,
+    cause: Schema.optionalKey(Schema.Literals(["preempted", "nodeFailed"])),
+    queuedAt: Schema.optionalKey(Schema.Finite),
+    startedAt: Schema.optionalKey(Schema.Finite),
+    endedAt: Schema.optionalKey(Schema.Finite)
+  },
+  Cancelled: {
+    startedAt: Schema.NullOr(Schema.Finite),
+    endedAt: Schema.NullOr(Schema.Finite),
+    queuedAt: Schema.optionalKey(Schema.Finite)
+  }
 })
 export type JobStatus = typeof JobStatus.Type
 
@@ -100,16 +147,35 @@ export const isTerminal: (status: JobStatus) => status is TerminalStatus = JobSt
 export const hasSucceeded = (status: JobStatus): boolean =>
   status._tag === "Exited" && status.exitCode === 0 && status.timedOut !== true && status.terminated !== true
 
+/**
+ * How long the job waited for its start, and how long it ran, in milliseconds; null for what is not known (yet). They are
+ * told apart because a busy cluster lets a job of a minute wait for a day.
+ */
+export const durations = (
+  status: JobStatus
+): { readonly queuedMillis: number | null; readonly ranMillis: number | null } => {
+  const { queuedAt = null } = status
+  const startedAt = status._tag === "Pending" ? null : status.startedAt ?? null
+  const endedAt = "endedAt" in status ? status.endedAt ?? null : null
+  const between = (from: number | null, to: number | null): number | null =>
+    from === null || to === null ? null : Math.max(0, to - from)
+  return { queuedMillis: between(queuedAt, startedAt), ranMillis: between(startedAt, endedAt) }
+}
+
 /** The status in one line for a person: "exited with code 3", "ended by SIGSEGV", "lost: ...". */
 export const describe = (status: JobStatus): string => {
   switch (status._tag) {
     case "Pending":
-      return "waiting to start"
+      return status.reason === undefined ? "waiting to start" : `waiting to start (${status.reason})`
     case "Running":
       return `running since ${new Date(status.startedAt).toISOString()}`
     case "Exited": {
       if (status.startError !== undefined) return `could not be started: ${status.startError}`
-      const end = status.signal === null ? `exited with code ${status.exitCode}` : `ended by ${status.signal}`
+      const end = status.signal !== null
+        ? `ended by ${status.signal}`
+        : status.exitCode === null
+        ? "ended by its scheduler"
+        : `exited with code ${status.exitCode}`
       if (status.outOfMemory === true) return `${end}: the system killed it for want of memory`
       if (status.terminated === true) {
         return `${end}, ended because its wrapper was told to end (by a shutdown, a logout, or a kill)`
@@ -117,7 +183,11 @@ export const describe = (status: JobStatus): string => {
       return status.timedOut === true ? `${end} when its time-out ran out` : end
     }
     case "Lost":
-      return `lost: ${status.reason}`
+      return status.cause === "preempted"
+        ? `preempted: ${status.reason}`
+        : status.cause === "nodeFailed"
+        ? `lost with its machine: ${status.reason}`
+        : `lost: ${status.reason}`
     case "Cancelled":
       return "cancelled"
   }
@@ -125,9 +195,12 @@ export const describe = (status: JobStatus): string => {
 
 /** The last thing that a job said. */
 export interface JobProgress {
-  /** The last line that is not blank, at most 4 KiB of it, of whichever output grew last. */
+  /**
+   * The last line that is not blank, at most 4 KiB of it: of `$ESPALIER_JOB_DIR/progress.txt` where the job writes
+   * such a file, else of whichever output grew last.
+   */
   readonly line: string
-  /** When output last grew, in milliseconds since the epoch. */
+  /** When one of its files last grew, in milliseconds since the epoch. */
   readonly at: number
 }
 
@@ -188,19 +261,27 @@ export const JobUsage = Schema.Struct({
   /** Absent where there is no GPU that tells what it does. */
   gpus: Schema.optionalKey(Schema.Array(GpuUsage)),
   /** A bounded series over the job's life: neighbours are merged (latest CPU, highest memory) as it grows. */
-  series: Schema.Array(UsageSample)
+  series: Schema.Array(UsageSample),
+  /** What the job had asked its scheduler for; absent without a scheduler. */
+  requested: Schema.optionalKey(JobResources),
+  /** What a scheduler's accounting counted, over all machines of the job; absent without accounting. */
+  accounted: Schema.optionalKey(
+    Schema.Struct({ cpuSeconds: Schema.NullOr(Schema.Finite), peakMemoryBytes: Schema.NullOr(Schema.Finite) })
+  )
 })
 export type JobUsage = typeof JobUsage.Type
 
 /**
  * The job was not launched. `reason` says what to do about it:
  *
- * - `InvalidRequest`: the request itself cannot be run (an empty program, a zero byte, a bad time-out). Nothing was recorded.
+ * - `InvalidRequest`: the request itself cannot be run (an empty program, a zero byte, a bad time-out), or the
+ *   scheduler refused what it asks for. Nothing was started.
  * - `DirectoryMissing`: the working directory is not there. Nothing was recorded: the same key may be launched later.
  * - `ProgramNotStarted`: the system refused the program (`code`: ENOENT, EACCES, ...). This is recorded
  *   under the key: launching it again gives the same answer, so that a crash in between changes nothing.
  *   Launch under a new key after mending it.
- * - `Infrastructure`: the launcher itself failed (a full disk, no more processes). The same key may be launched again.
+ * - `Infrastructure`: the launcher itself failed (a full disk, no more processes, a scheduler that did not answer however
+ *   often it was asked). The same key may be launched again: whether the first try had arrived is found out then.
  */
 export class LaunchFailed extends Schema.TaggedError<LaunchFailed>()("LaunchFailed", {
   key: Schema.String,
@@ -237,7 +318,8 @@ export type LogStream = "stdout" | "stderr" | "metrics"
  * - `find` returns the job of a key, if one was ever launched; this is how an engine finds after a crash
  *   what it had launched just before.
  * - `status` never waits. `await` returns the terminal status; interrupting it leaves the job alone.
- * - `progress` is the last line of output and when output last grew; none when nothing was printed.
+ * - `progress` is the last line of the job's progress file, or of its output, and when one of them last grew; none when
+ *   nothing was printed.
  * - `logs` gives the bytes of an output from byte `from` (default 0), follows while the job lives, and
  *   ends when the job has ended and all is read.
  * - `usage` is what the job used of the machine; none where nobody measures it.

@@ -37,17 +37,17 @@ const dead = { _tag: "Dead", reason: "it is dead" } as const
 describe("the status of a job follows from what is known of it", () => {
   it("is pending before the claim, and between the claim and the start", () => {
     assert.deepStrictEqual(decideStatus(nothing), { _tag: "Pending" })
-    assert.deepStrictEqual(decideStatus({ ...nothing, claim }), { _tag: "Pending" })
+    assert.deepStrictEqual(decideStatus({ ...nothing, claim }), { _tag: "Pending", queuedAt: 100 })
   })
 
   it("is running once it started, also while a cancel is under way", () => {
-    const running = { _tag: "Running", startedAt: 110 }
+    const running = { _tag: "Running", startedAt: 110, queuedAt: 100 }
     assert.deepStrictEqual(decideStatus({ ...nothing, claim, start }), running)
     assert.deepStrictEqual(decideStatus({ ...nothing, claim, start, cancel }), running)
   })
 
   it("is what the exit record says, whatever the processes look like", () => {
-    const exited = { _tag: "Exited", exitCode: 0, signal: null, startedAt: 110, endedAt: 150 }
+    const exited = { _tag: "Exited", exitCode: 0, signal: null, startedAt: 110, endedAt: 150, queuedAt: 100 }
     assert.deepStrictEqual(decideStatus({ ...nothing, claim, start, exit, owner: dead, survivors: [1] }), exited)
     assert.deepStrictEqual(decideStatus({ ...nothing, claim, start, exit: { ...exit, endedFor: "timeout" } }), {
       ...exited,
@@ -58,7 +58,8 @@ describe("the status of a job follows from what is known of it", () => {
       {
         _tag: "Cancelled",
         startedAt: null,
-        endedAt: 150
+        endedAt: 150,
+        queuedAt: 100
       }
     )
   })
@@ -71,7 +72,8 @@ describe("the status of a job follows from what is known of it", () => {
       signal: null,
       startedAt: 110,
       endedAt: 150,
-      terminated: true
+      terminated: true,
+      queuedAt: 100
     })
     assert.ok(!hasSucceeded(status))
     assert.match(describeStatus(status), /^exited with code 0, ended because its wrapper was told to end/)
@@ -84,7 +86,8 @@ describe("the status of a job follows from what is known of it", () => {
   it("is lost without an exit record when the wrapper is dead", () => {
     assert.deepStrictEqual(decideStatus({ ...nothing, claim, start, owner: dead }), {
       _tag: "Lost",
-      reason: "it is dead"
+      reason: "it is dead",
+      queuedAt: 100
     })
     const status = decideStatus({ ...nothing, claim, start, cancel, owner: dead, survivors: [7] })
     assert.ok(status._tag === "Lost" && status.reason.includes("process 7 still runs"))
@@ -94,7 +97,8 @@ describe("the status of a job follows from what is known of it", () => {
     assert.deepStrictEqual(decideStatus({ ...nothing, claim, start, cancel, owner: dead }), {
       _tag: "Cancelled",
       startedAt: 110,
-      endedAt: null
+      endedAt: null,
+      queuedAt: 100
     })
     assert.deepStrictEqual(decideStatus({ ...nothing, cancel }), { _tag: "Cancelled", startedAt: null, endedAt: null })
   })

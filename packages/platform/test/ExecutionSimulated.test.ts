@@ -46,7 +46,12 @@ describe("a simulation", () => {
       const job = yield* execution.launch(request("queued"))
       assert.strictEqual((yield* execution.status(job.id))._tag, "Pending")
       yield* execution.cancel(job.id)
-      assert.deepStrictEqual(yield* execution.status(job.id), { _tag: "Cancelled", startedAt: null, endedAt: 0 })
+      assert.deepStrictEqual(yield* execution.status(job.id), {
+        _tag: "Cancelled",
+        startedAt: null,
+        endedAt: 0,
+        queuedAt: 0
+      })
     }).pipe(Effect.provide(Simulated.layer(() => ({ delayMillis: 1000, durationMillis: 1000 })))))
 
   it.effect("loses a job when its script says so, also one that never ends", () =>
@@ -55,7 +60,7 @@ describe("a simulation", () => {
       const job = yield* execution.launch(request("lost"))
       const waiting = yield* Effect.forkChild(execution.await(job.id))
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(yield* Fiber.join(waiting), { _tag: "Lost", reason: "the node went down" })
+      assert.deepStrictEqual(yield* Fiber.join(waiting), { _tag: "Lost", reason: "the node went down", queuedAt: 0 })
     }).pipe(Effect.provide(
       Simulated.layer(() => ({ durationMillis: Infinity, lost: { atMillis: 5000, reason: "the node went down" } }))
     )))

@@ -10,7 +10,7 @@
  * ```
  * <directory>/<id>/   command.json claim start.json exit.json cancel.json   each written once
  *                     system.json                                           CPU and memory, renewed
- *                     stdout.log stderr.log metrics.jsonl                   written by the job
+ *                     stdout.log stderr.log metrics.jsonl progress.txt      written by the job
  *                     contenders.log wrapper.log                            for whoever investigates
  * ```
  *
@@ -44,13 +44,14 @@ import {
   type JobHandle,
   type JobRequest,
   LaunchFailed,
-  type LogStream,
   type TerminalStatus
 } from "../Execution.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
 import { spawnWrapper, type Wrapper } from "../internal/processLaunch.ts"
-import { lastLine, readFrom } from "../internal/processLog.ts"
+import { lastLine } from "../internal/processLog.ts"
+import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Cancel, Command } from "../internal/processRecords.ts"
+import { problemOf } from "../internal/processRequest.ts"
 import { decideStatus, isVisible } from "../internal/processStatus.ts"
 import { makeStore, rootOf } from "../internal/processStore.ts"
 import { thisMachine } from "../internal/processTable.ts"
@@ -65,33 +66,8 @@ export interface Options {
   readonly grace?: Duration.Input
 }
 
-/** How long a change may go unseen where the system does not notify of changes. */
-const slowLook = "1 second"
-
 /** How long an interrupted launch may take to be seen through. A wrapper needs a tenth of a second to come up. */
 const launchBound = "10 seconds"
-
-const logFiles: Record<LogStream, string> = { stdout: files.stdout, stderr: files.stderr, metrics: files.metrics }
-
-/** Why this request cannot be run by anybody; undefined when it can. */
-const invalid = (request: JobRequest): string | undefined => {
-  if (request.key === "") return "its key is empty"
-  if (request.argv[0] === undefined || request.argv[0] === "") return "it names no program: argv[0] is empty"
-  if (request.argv.some((one) => one.includes("\0"))) {
-    return "an argument holds a zero byte, which no program can be given"
-  }
-  for (const [name, value] of Object.entries(request.environment)) {
-    if (name === "" || /[=\0]/.test(name)) {
-      return `${JSON.stringify(name)} cannot be the name of an environment variable`
-    }
-    if (value.includes("\0")) return `the environment variable ${name} holds a zero byte`
-  }
-  const timeout = request.timeoutMillis
-  if (timeout !== undefined && !(Number.isFinite(timeout) && timeout > 0)) {
-    return `its time-out is ${timeout}: it has to be a positive number of milliseconds, or absent`
-  }
-  return undefined
-}
 
 /** The service, for a directory. Use `layer` unless you build layers of your own. */
 export const make = (options: Options): Execution["Service"] => {
@@ -117,7 +93,7 @@ export const make = (options: Options): Execution["Service"] => {
     const infrastructure = (cause: unknown) =>
       fail("Infrastructure", `its directory ${store.directoryOf(id)} cannot be used: ${cause}`, { cause })
 
-    const problem = invalid(request)
+    const problem = problemOf(request)
     if (problem !== undefined) return yield* fail("InvalidRequest", problem)
     const id = jobId(request.key)
     const jobDirectory = store.directoryOf(id)
@@ -220,8 +196,7 @@ export const make = (options: Options): Execution["Service"] => {
 
   const progress = Effect.fn("LocalProcess.progress")(function*(id: string) {
     yield* store.facts("progress", id)
-    const outputs = Object.values(logFiles).map((name) => `${store.directoryOf(id)}/${name}`)
-    return Option.fromUndefinedOr(yield* lastLine(outputs))
+    return yield* progressOf(store.directoryOf(id))
   })
 
   const usage = Effect.fn("LocalProcess.usage")(function*(id: string) {
@@ -229,38 +204,10 @@ export const make = (options: Options): Execution["Service"] => {
     return Option.fromNullishOr((yield* store.read("usage", id, files.system))?.usage)
   })
 
-  const logs: Execution["Service"]["logs"] = (id, { from, stream }) =>
-    Stream.unwrap(Effect.gen(function*() {
-      yield* store.facts("logs", id)
-      const path = `${store.directoryOf(id)}/${logFiles[stream]}`
-      const change = yield* watchFiles(store.directoryOf(id), [logFiles[stream], files.exit], slowLook)
-      let told = false
-      const follow = Effect.fnUntraced(function*(state: { readonly offset: number; readonly complete: boolean }) {
-        let { complete } = state
-        while (true) {
-          const { bytes: chunk, refused } = yield* readFrom(path, state.offset)
-          if (refused && !told) {
-            told = true
-            yield* Effect.logWarning(
-              `${path} is not a plain file, and is not read: the job ${id} counts as having written nothing to it. ` +
-                `Let the job write the file itself, not put a link, a pipe or a device there.`
-            )
-          }
-          if (chunk.length > 0) {
-            return [[chunk], Option.some({ offset: state.offset + chunk.length, complete })] as const
-          }
-          if (complete) return [[], Option.none()] as const
-          // What was written before the end is read once more after the end is known.
-          complete = isTerminal(yield* status(id))
-          if (!complete) {
-            yield* change
-            // Many small writes become one chunk, and a chatty job does not keep the engine busy.
-            yield* Effect.sleep("20 millis")
-          }
-        }
-      })
-      return Stream.paginate({ offset: Math.max(0, from ?? 0), complete: false }, follow)
-    }))
+  const logs: Execution["Service"]["logs"] = (id, options) =>
+    Stream.unwrap(
+      Effect.as(store.facts("logs", id), follow(id, store.directoryOf(id), options, Effect.map(status(id), isTerminal)))
+    )
 
   const cancel = Effect.fn("LocalProcess.cancel")(function*(
     id: string,

@@ -51,10 +51,17 @@ export interface SimulatedJob {
   readonly stdout?: string | ReadonlyArray<Printed>
   readonly stderr?: string | ReadonlyArray<Printed>
   readonly metrics?: string | ReadonlyArray<Printed>
+  /** What it writes to its progress file. */
+  readonly progress?: string | ReadonlyArray<Printed>
   /** The command cannot be started, for this reason. */
   readonly startError?: { readonly code: string; readonly message: string }
   /** After so many milliseconds from its start nobody can know any more what became of it. */
-  readonly lost?: { readonly atMillis: number; readonly reason: string }
+  readonly lost?: {
+    readonly atMillis: number
+    readonly reason: string
+    /** A scheduler took its machine away. */
+    readonly cause?: "preempted" | "nodeFailed"
+  }
   /** It does not end when asked to, only when killed. */
   readonly ignoresTermination?: boolean
   readonly usage?: JobUsage
@@ -93,7 +100,12 @@ const ownEnd = (job: Job): { readonly at: number; readonly status: TerminalStatu
   const timeout = request.timeoutMillis ?? Infinity
   const lostAt = script.lost?.atMillis ?? Infinity
   if (script.lost !== undefined && lostAt < Math.min(duration, timeout)) {
-    return { at: startsAt + lostAt, status: { _tag: "Lost", reason: script.lost.reason } }
+    const { cause, reason } = script.lost
+    const at = startsAt + lostAt
+    return {
+      at,
+      status: { _tag: "Lost", reason, ...(cause === undefined ? {} : { cause, startedAt: startsAt, endedAt: at }) }
+    }
   }
   const timedOut = timeout < duration
   const endedAt = startsAt + (timedOut ? timeout : duration)
@@ -115,7 +127,9 @@ const ownEnd = (job: Job): { readonly at: number; readonly status: TerminalStatu
 
 const endOf = (job: Job): number => Math.min(ownEnd(job).at, job.cancelledAt)
 
-const statusAt = (job: Job, now: number): JobStatus => {
+const statusAt = (job: Job, now: number): JobStatus => ({ ...stateAt(job, now), queuedAt: job.handle.launchedAt })
+
+const stateAt = (job: Job, now: number): JobStatus => {
   const end = ownEnd(job)
   if (job.cancelledAt <= now && job.cancelledAt < end.at) {
     const startedAt = job.cancelledAt < job.startsAt ? null : job.startsAt
@@ -126,7 +140,7 @@ const statusAt = (job: Job, now: number): JobStatus => {
 }
 
 /** What the job prints before it ends, in order, with absolute times. */
-const printedBy = (job: Job, stream: LogStream): Array<Printed> => {
+const printedBy = (job: Job, stream: LogStream | "progress"): Array<Printed> => {
   const said = job.script[stream] ?? []
   const all = typeof said === "string" ? [{ atMillis: 0, text: said }] : said
   return all.map((one) => ({ atMillis: job.startsAt + one.atMillis, text: one.text }))
@@ -201,7 +215,8 @@ export const make = (script: Script): Effect.Effect<Simulated> =>
           signal: null,
           startedAt: at,
           endedAt: at,
-          startError: refused.message
+          startError: refused.message,
+          queuedAt: at
         }
         return exited
       }
@@ -220,14 +235,16 @@ export const make = (script: Script): Effect.Effect<Simulated> =>
     const progress = Effect.fnUntraced(function*(id: string) {
       const job = yield* jobOf(id)
       const now = yield* Clock.currentTimeMillis
-      const said = (["stdout", "stderr", "metrics"] as const)
-        .flatMap((stream) => printedBy(job, stream))
-        .filter((one) => one.atMillis <= now)
-        .sort((a, b) => a.atMillis - b.atMillis)
-        .at(-1)
-      if (said === undefined) return Option.none<JobProgress>()
-      const line = said.text.split("\n").map((one) => one.trim()).findLast((one) => one !== "") ?? ""
-      return Option.some<JobProgress>({ line, at: said.atMillis })
+      const lastOf = (streams: ReadonlyArray<LogStream | "progress">): Printed | undefined =>
+        streams.flatMap((stream) => printedBy(job, stream))
+          .filter((one) => one.atMillis <= now)
+          .sort((a, b) => a.atMillis - b.atMillis)
+          .at(-1)
+      const newest = lastOf(["stdout", "stderr", "metrics", "progress"])
+      if (newest === undefined) return Option.none<JobProgress>()
+      const { text } = lastOf(["progress"]) ?? newest
+      const line = text.split("\n").map((one) => one.trim()).findLast((one) => one !== "") ?? ""
+      return Option.some<JobProgress>({ line, at: newest.atMillis })
     })
 
     const logs: Execution["Service"]["logs"] = (id, { from, stream }) =>

@@ -20,6 +20,8 @@ export const files = {
   stdout: "stdout.log",
   stderr: "stderr.log",
   metrics: "metrics.jsonl",
+  progress: "progress.txt",
+  verdict: "verdict.json",
   contenders: "contenders.log",
   wrapper: "wrapper.log"
 } as const
@@ -27,6 +29,8 @@ export const files = {
 /** Names the job's processes in their environment, also when they left its process group. */
 export const tokenVariable = "ESPALIER_JOB_TOKEN"
 export const directoryVariable = "ESPALIER_JOB_DIR"
+/** Where Slurm tells a batch script which job it is. */
+export const schedulerVariable = "SLURM_JOB_ID"
 /** What the wrapper has to put back into the environment before the job sees it. */
 export const restoreVariable = "ESPALIER_WRAPPER_RESTORE"
 

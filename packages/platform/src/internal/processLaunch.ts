@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 import { files, restoreVariable } from "./processFiles.ts"
 
 // From the sources this is a .ts file, which Node runs by stripping its types; built, it is a .js file.
-const wrapperPath = fileURLToPath(
+export const wrapperPath = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "./processWrapper.ts" : "./processWrapper.js", import.meta.url)
 )
 
@@ -17,7 +17,7 @@ const wrapperPath = fileURLToPath(
  */
 const nodeVariables = ["NODE_OPTIONS", "NODE_COMPILE_CACHE", "NODE_V8_COVERAGE", "NODE_DEBUG"] as const
 
-const wrapperEnvironment = (cacheDirectory: string): Record<string, string | undefined> => {
+export const wrapperEnvironment = (cacheDirectory: string): Record<string, string | undefined> => {
   const environment: Record<string, string | undefined> = { ...process.env }
   const restore: Record<string, string | null> = {}
   for (const name of nodeVariables) {

@@ -3,7 +3,7 @@
  * fast); whoever reads a record decodes it, because what lies on a disk may be damaged or of another version.
  */
 import * as Schema from "effect/Schema"
-import { JobUsage } from "../Execution.ts"
+import { JobResources, JobUsage } from "../Execution.ts"
 
 /** `command.json`: what to run. Written by the launcher; the first one that a key gets stays. */
 export const Command = Schema.Struct({
@@ -15,7 +15,9 @@ export const Command = Schema.Struct({
   environment: Schema.Record(Schema.String, Schema.String),
   timeoutMillis: Schema.NullOr(Schema.Finite),
   graceMillis: Schema.Finite,
-  requestedAt: Schema.Finite
+  requestedAt: Schema.Finite,
+  /** What it asks of a scheduler; absent where there is none. */
+  resources: Schema.optionalKey(JobResources)
 })
 export type Command = typeof Command.Type
 
@@ -29,7 +31,9 @@ export const Claim = Schema.Struct({
   pidNamespace: Schema.NullOr(Schema.String),
   /** What the processes of this job carry in their environment. */
   token: Schema.NonEmptyString,
-  claimedAt: Schema.Finite
+  claimedAt: Schema.Finite,
+  /** The scheduler's number of the job that this wrapper is. A key may have been submitted twice: one has the claim. */
+  schedulerId: Schema.optionalKey(Schema.NonEmptyString)
 })
 export type Claim = typeof Claim.Type
 

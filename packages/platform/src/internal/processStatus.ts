@@ -62,7 +62,10 @@ export interface Facts {
  * The exit record beats all else. Without it, and with the wrapper dead, a job that somebody cancelled is
  * cancelled once nothing of it runs; any other is lost: its exit code went with the wrapper.
  */
-export const decideStatus = (facts: Facts): JobStatus => {
+export const decideStatus = (facts: Facts): JobStatus =>
+  facts.claim === undefined ? decide(facts) : { ...decide(facts), queuedAt: facts.claim.claimedAt }
+
+const decide = (facts: Facts): JobStatus => {
   const { cancel, claim, exit, owner, start, survivors } = facts
   if (exit !== undefined) return statusOfExit(exit)
   if (claim === undefined) {
@@ -83,7 +86,10 @@ export const decideStatus = (facts: Facts): JobStatus => {
     : { _tag: "Cancelled", startedAt: start?.startedAt ?? null, endedAt: null }
 }
 
-const statusOfExit = (exit: Exit): JobStatus => {
+/** The status that an exit record stands for. */
+export const statusOfExit = (
+  exit: Exit
+): typeof JobStatus.cases.Exited.Type | typeof JobStatus.cases.Cancelled.Type => {
   if (exit.endedFor === "cancel") return { _tag: "Cancelled", startedAt: exit.startedAt, endedAt: exit.endedAt }
   return {
     _tag: "Exited",

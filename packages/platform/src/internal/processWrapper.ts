@@ -13,6 +13,9 @@
  * 5. applies the time-out, obeys a cancel (`cancel.json`, and SIGTERM to hear of it at once), samples usage,
  * 6. ends what the job left behind, and writes `exit.json`.
  *
+ * A scheduler may be the one that starts it, as the batch script of a job (`slurmSubmit.ts`): then it leaves with what the
+ * job left with, and all else is the same.
+ *
  * SIGTERM without a cancel (a machine that shuts down) ends the job gracefully, and how it ended is recorded, and
  * that it was not the job's own end.
  * SIGINT and SIGHUP are for the engine and its terminal, and are ignored.
@@ -23,6 +26,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs"
 import { appendFile } from "node:fs/promises"
+import { constants } from "node:os"
 import { join } from "node:path"
 import {
   codeOf,
@@ -31,6 +35,7 @@ import {
   files,
   replace,
   restoreVariable,
+  schedulerVariable,
   tokenVariable
 } from "./processFiles.ts"
 import type { Cancel, Claim, Command, Exit, Start, System } from "./processRecords.ts"
@@ -163,7 +168,25 @@ const explain = (code: string): string => {
   }
 }
 
-const run = async (): Promise<void> => {
+/**
+ * The number of the Slurm job that this process is the batch script of; none for a local job. It is told by an argument
+ * which of the two it is: an engine may itself run in a Slurm job, and its local jobs inherit the variable.
+ */
+const schedulerId = process.argv[3] === "slurm" ? process.env[schedulerVariable] : undefined
+
+/**
+ * What the wrapper leaves with. To a scheduler it is the job, and what its own tools show shall be true too; a local one
+ * has done its part when it has recorded the end.
+ */
+const codeFor = (exit: Exit): number => {
+  if (schedulerId === undefined) return 0
+  if (exit.startError !== null) return exit.startError.code === "ENOENT" ? 127 : 126
+  if (exit.exitCode !== null) return exit.exitCode
+  const number = exit.signal === null ? undefined : Reflect.get(constants.signals, exit.signal)
+  return exit.endedFor === "cancel" ? 0 : 128 + (typeof number === "number" ? number : 0)
+}
+
+const run = async (): Promise<number> => {
   const command: Command = JSON.parse(readFileSync(path(files.command), "utf8"))
   const token = randomBytes(12).toString("hex")
   const claim: Claim = {
@@ -172,7 +195,8 @@ const run = async (): Promise<void> => {
     startTicks: startTicksOf(process.pid),
     ...thisMachine(),
     token,
-    claimedAt: Date.now()
+    claimedAt: Date.now(),
+    ...(schedulerId === undefined ? {} : { schedulerId })
   }
   // SIGTERM is heard from before the claim on: who sees the claim may send it.
   let heard = false
@@ -182,7 +206,7 @@ const run = async (): Promise<void> => {
   process.on("SIGTERM", () => onTermination())
   if (!(await createOnce(directory, files.claim, JSON.stringify(claim)))) {
     await appendFile(path(files.contenders), `${new Date().toISOString()} process ${process.pid} lost claim\n`)
-    return
+    return 0
   }
 
   const exit: { -readonly [K in keyof Exit]: Exit[K] } = {
@@ -196,16 +220,19 @@ const run = async (): Promise<void> => {
     startError: null,
     leftBehind: 0
   }
-  if (existsSync(path(files.cancel))) {
+  // A verdict before the claim: the scheduler had forgotten this job, it counts as lost, and comes too late to run.
+  if (existsSync(path(files.cancel)) || existsSync(path(files.verdict))) {
     await record(files.exit, { ...exit, endedAt: Date.now(), endedFor: "cancel" })
-    return
+    return 0
   }
   const killsBefore = memoryKills()
   const started = await startCommand(command, token)
   const startedAt = Date.now()
   if (!("child" in started)) {
-    await record(files.exit, { ...exit, endedAt: startedAt, startError: started })
-    return
+    exit.startError = started
+    exit.endedAt = startedAt
+    await record(files.exit, exit)
+    return codeFor(exit)
   }
   const pid = started.child.pid!
   const root: JobRoot = { pid, startTicks: startTicksOf(pid), token }
@@ -279,13 +306,14 @@ const run = async (): Promise<void> => {
     killsBefore !== null && killsAfter !== null && killsAfter > killsBefore
   await writeSystem().catch(complain)
   await record(files.exit, exit)
+  return codeFor(exit)
 }
 
 const ignore = (): void => undefined
 process.on("SIGHUP", ignore)
 process.on("SIGINT", ignore)
 run().then(
-  () => process.exit(0),
+  (code) => process.exit(code),
   (error: unknown) => {
     complain(error)
     process.exit(70)

@@ -291,7 +291,13 @@ describe("when the wrapper dies", () => {
       assert.ok(status._tag === "Lost" && /wrapper/.test(status.reason), JSON.stringify(status))
       yield* execution.cancel(job.id)
       assert.strictEqual((yield* execution.launch(script("both killed", "console.log('again')"))).id, job.id)
-      assert.deepStrictEqual(yield* execution.status(job.id), { _tag: "Lost", reason: status.reason.split(";")[0]! })
+      const { queuedAt } = status
+      assert.ok(queuedAt !== undefined)
+      assert.deepStrictEqual(yield* execution.status(job.id), {
+        _tag: "Lost",
+        reason: status.reason.split(";")[0]!,
+        queuedAt
+      })
     }))
 
   test("and its job lives on, the job is lost, says so, and can be cancelled", (execution) =>
