@@ -370,7 +370,7 @@ describe("a defect in a layer", () => {
       })
     },
     "that builds": {
-      artifacts: (real) => ({ build: (request) => isFaulty(request.tree) ? broken() : real.build(request) })
+      artifacts: (real) => ({ ...real, build: (request) => isFaulty(request.tree) ? broken() : real.build(request) })
     },
     "that launches": {
       execution: (real) => ({ ...real, launch: (request) => isFaulty(request.key) ? broken() : real.launch(request) })

@@ -6,19 +6,22 @@
  * interrupted, and when the engine dies.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import { createHash } from "node:crypto"
-import * as fs from "node:fs/promises"
-import * as Path from "node:path"
-import { type Artifact, Artifacts, BuildFailed, type BuildFailure, type BuildRequest } from "../Artifacts.ts"
-import { keep, restore } from "../internal/commandCache.ts"
-import { openLog, readTail } from "../internal/commandLog.ts"
-import { type Ended, runSupervised } from "../internal/commandSupervised.ts"
-import { segmentsOf } from "../internal/guard.ts"
+import {
+  type Artifact,
+  type ArtifactLookupFailed,
+  Artifacts,
+  type BuildFailed,
+  type BuildRequest
+} from "../Artifacts.ts"
+import { checkName, lookupFailed } from "../internal/artifactLookup.ts"
+import { attempt, beginBuild } from "../internal/commandBuild.ts"
+import { type Entry, find, findNamed, keep, keyWith, restore, writeName } from "../internal/commandCache.ts"
+import { writeLog } from "../internal/commandLog.ts"
+import { isMade, outputProblem } from "../internal/commandOutputs.ts"
 
 /** What is run, and what of it is an artifact. */
 export interface Options {
@@ -33,14 +36,16 @@ export interface Options {
   /**
    * What the artifact is. Default: kind `tree`, named by the commit: the build is in the tree. With
    * `lastLine`, the artifact is elsewhere (an image, a package) and the last line that the command
-   * prints is its name.
+   * prints is its name: up to 1024 characters, without colours and control characters.
    */
   readonly artifact?: { readonly kind: string; readonly reference: "commit" | "lastLine" } | undefined
   /**
    * Do not build the same twice: what a command made of a commit is kept in `directory`. `outputs`
    * are the paths below the tree, files or directories, that the command makes and the job needs; they
-   * are copied back into a fresh tree. An empty list states that the artifact is not in the tree. No
-   * cache when left out.
+   * are copied back into a fresh tree, in place of what is there. An empty list states that the artifact is not
+   * in the tree. The same is what has the same commit, argv, `environment`, `artifact` and outputs; the rest of the
+   * machine, such as its compiler, is not looked at. Without a cache everything is built, nothing is remembered,
+   * and nothing can be named.
    */
   readonly cache?: { readonly directory: string; readonly outputs: ReadonlyArray<string> } | undefined
 }
@@ -82,127 +87,82 @@ export const layer = (options: Options): Layer.Layer<Artifacts> =>
           const artifact = yield* runBuild(options, request)
           yield* keepCached(options, request, artifact)
           return artifact
-        })
+        }),
+      resolve: (sought) => resolve(options, sought),
+      tag: (artifact, name) => tag(options, artifact, name)
     })
   )
 
-/** A file operation of the layer's own. Not interruptible, so that none goes on after its effect was given up. */
-const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, string> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: run,
-    catch: (error) => error instanceof Error ? error.message : String(error)
-  }))
+const longestReference = 1024
 
 const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifact, BuildFailed> =>
   Effect.gen(function*() {
-    const { argv, timeout } = options
-    const startedAt = yield* Clock.currentTimeMillis
-    const fail = (
-      failure: BuildFailure,
-      what: string,
-      details: { readonly ended?: Ended; readonly logTail?: string }
-    ) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const logTail = details.logTail ?? ""
-        return Effect.fail(
-          new BuildFailed({
-            failure,
-            argv,
-            exitCode: details.ended?.exitCode ?? null,
-            signal: details.ended?.signal ?? null,
-            logTail,
-            log: request.log,
-            durationMillis: now - startedAt,
-            message: `The build command ${JSON.stringify(argv)} ${what}` +
-              (logTail === "" ? "" : `. It ended with: ${logTail.split("\n").at(-1)}. All of it is in ${request.log}`)
-          })
-        )
+    const { argv, environment, grace, timeout } = options
+    const outputs = options.cache?.outputs ?? []
+    const { fail, run } = yield* beginBuild(request, argv)
+    for (const output of outputs) {
+      const problem = outputProblem(output)
+      if (problem === undefined) continue
+      const what = `has an output that is no path below the tree: ${JSON.stringify(output)}, for ${problem}`
+      return yield* fail("not-started", `${what}. Correct build.cache.outputs`)
+    }
+    const { exitCode, logTail } = yield* run({
+      argv,
+      environment: { ...process.env, ...environment, ESPALIER_COMMIT: request.commit },
+      timeout,
+      grace,
+      notStarted: ({ detail }) => ({
+        failure: "not-started",
+        what: `could not be started: ${detail}. Correct build.argv, or install the program`
       })
-    for (const output of options.cache?.outputs ?? []) {
-      const refused = Result.getFailure(segmentsOf(output))
-      if (Option.isNone(refused)) continue
-      return yield* fail("not-started", `has an output that is no path below the tree: ${refused.value.message}`, {})
-    }
-    const ended = yield* supervise(options, request).pipe(
-      Effect.catch((detail) =>
-        fail("not-started", `could not be started: ${detail}. Correct build.argv, or install the program`, {})
-      ),
-      (run) =>
-        timeout === undefined
-          ? run
-          : Effect.timeoutOrElse(run, { duration: timeout, orElse: () => Effect.succeed("timed-out" as const) })
-    )
-    const logTail = yield* Effect.catch(
-      attempt(() => readTail(request.log)),
-      (detail) => fail("nothing-built", `left a log that cannot be read (${detail}): ${request.log}`, {})
-    )
-    if (ended === "timed-out") {
-      const limit = Duration.format(Duration.fromInputUnsafe(timeout!))
-      return yield* fail("timed-out", `took longer than ${limit} and was ended. Raise build.timeout, or see why`, {
-        logTail
-      })
-    }
-    if (ended.exitCode === null) {
-      const how = ended.signal === null ? "together with its supervisor" : `by ${ended.signal}`
-      const hint = "Something outside ended it, for want of memory perhaps"
-      return yield* fail("killed", `was ended ${how}. ${hint}`, { ended, logTail })
-    }
-    if (ended.exitCode !== 0) {
-      return yield* fail("exited", `ended with exit code ${ended.exitCode}`, { ended, logTail })
-    }
-    for (const output of options.cache?.outputs ?? []) {
-      const path = Path.join(request.tree, output)
-      if (yield* Effect.isSuccess(attempt(() => fs.lstat(path)))) continue
-      const what = `ended well but did not make ${path}, which build.cache.outputs names`
+    })
+    const ended = { exitCode, signal: null }
+    if (exitCode !== 0) return yield* fail("exited", `ended with exit code ${exitCode}`, { ended, logTail })
+    for (const output of outputs) {
+      const isThere = yield* Effect.catch(
+        attempt(() => isMade(request.tree, output)),
+        (detail) =>
+          fail("refused", `leaves ${JSON.stringify(output)} outside of the tree: ${detail}`, { ended, logTail })
+      )
+      if (isThere) continue
+      const what = `ended well but did not make ${request.tree}/${output}, which build.cache.outputs names`
       return yield* fail("nothing-built", what, { ended, logTail })
     }
     const { kind, reference } = options.artifact ?? { kind: "tree", reference: "commit" }
     if (reference === "commit") return { kind, reference: request.commit }
     const lastLine = logTail.split("\n").at(-1)!.trim()
-    if (lastLine !== "") return { kind, reference: lastLine }
-    return yield* fail("nothing-built", `ended well but printed nothing, and its last line is to name the artifact`, {
-      ended
-    })
+    if (lastLine !== "" && lastLine.length <= longestReference) return { kind, reference: lastLine }
+    const what = lastLine === "" ? "printed nothing" : `printed a last line of more than ${longestReference} characters`
+    return yield* fail("nothing-built", `ended well but ${what}, and its last line is to name the artifact`, { ended })
   })
 
-const supervise = (options: Options, request: BuildRequest): Effect.Effect<Ended, string> =>
-  Effect.acquireUseRelease(
-    Effect.mapError(attempt(() => openLog(request.log)), (detail) =>
-      `its log ${request.log} cannot be written (${detail})`),
-    (log) =>
-      Effect.mapError(
-        runSupervised({
-          argv: options.argv,
-          directory: request.tree,
-          environment: { ...process.env, ...options.environment, ESPALIER_COMMIT: request.commit },
-          output: log.fd,
-          graceMillis: Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "5 seconds"))
-        }),
-        (error) =>
-          error.detail
-      ),
-    (log) =>
-      Effect.catch(
-        attempt(() => log.close()),
-        (detail) => Effect.logWarning(`Closing ${request.log} failed: ${detail}`)
-      )
-  )
-
 /** Everything that the result depends on, apart from the machine. */
-const keyOf = (options: Options, request: BuildRequest): string =>
+const keyOf = (options: Options, commit: string): string =>
   createHash("sha256").update(JSON.stringify([
-    request.commit,
+    commit,
     options.argv,
     Object.entries(options.environment ?? {}).sort(([one], [other]) => one < other ? -1 : 1),
     options.artifact ?? null,
     [...options.cache?.outputs ?? []].sort()
   ])).digest("hex")
 
-/** A cache is an aid: what is wrong with it is told, and costs a build. */
+/** A cache is an aid to builds: what is wrong with it is told, and costs a build. */
 const findCached = (options: Options, request: BuildRequest): Effect.Effect<Artifact | undefined> => {
   const cache = options.cache
-  if (cache === undefined) return Effect.undefined
-  return attempt(() => restore(cache.directory, keyOf(options, request), request.tree, cache.outputs)).pipe(
+  // What is wrong with the outputs is told by the build.
+  if (cache === undefined || cache.outputs.some((output) => outputProblem(output) !== undefined)) {
+    return Effect.undefined
+  }
+  return attempt(async () => {
+    const entry = await restore(cache.directory, keyOf(options, request.commit), request.tree, cache.outputs)
+    if (entry === undefined) return undefined
+    const at = new Date(entry.builtAtMillis).toISOString()
+    await writeLog(
+      request.log,
+      `Nothing was run: ${request.commit} was built at ${at}, and kept in ${cache.directory}\n`
+    )
+    return entry.artifact
+  }).pipe(
     Effect.catch((detail) => Effect.as(Effect.logWarning(`A cached build is not usable: ${detail}`), undefined))
   )
 }
@@ -211,13 +171,61 @@ const keepCached = (options: Options, request: BuildRequest, artifact: Artifact)
   Effect.gen(function*() {
     const cache = options.cache
     if (cache === undefined) return
-    const entry = {
+    const built = {
       artifact,
       commit: request.commit,
       argv: options.argv,
       builtAtMillis: yield* Clock.currentTimeMillis
     }
-    yield* attempt(() => keep(cache.directory, keyOf(options, request), request.tree, cache.outputs, entry)).pipe(
+    const key = keyOf(options, request.commit)
+    yield* attempt(() => keep(cache.directory, key, request.tree, cache.outputs, built)).pipe(
       Effect.catch((detail) => Effect.logWarning(`A build could not be cached: ${detail}`))
     )
+  })
+
+const unusable = (directory: string, subject: string) => (detail: string) =>
+  lookupFailed(
+    "unusable",
+    subject,
+    `The cache of builds in ${directory} cannot be used: ${detail}. Mend or delete it: what it held is built again`
+  )
+
+const resolve = (
+  { cache, ...options }: Options,
+  sought: Parameters<Artifacts["Service"]["resolve"]>[0]
+): ReturnType<Artifacts["Service"]["resolve"]> => {
+  if (cache === undefined) return Effect.undefined
+  const look = (): Promise<Entry | undefined> =>
+    "commit" in sought
+      ? find(cache.directory, keyOf({ cache, ...options }, sought.commit))
+      : findNamed(cache.directory, sought.name)
+  return attempt(look).pipe(
+    Effect.map((entry) => entry?.artifact),
+    Effect.catch(unusable(cache.directory, "commit" in sought ? sought.commit : sought.name))
+  )
+}
+
+const tag = (
+  { cache }: Options,
+  artifact: Artifact,
+  name: string
+): Effect.Effect<void, ArtifactLookupFailed> =>
+  Effect.gen(function*() {
+    yield* checkName(name)
+    if (cache === undefined) {
+      const message = `The build command remembers no artifacts, so ${artifact.reference} cannot be named ` +
+        `${JSON.stringify(name)}. Give it a cache (build.cache)`
+      return yield* lookupFailed("keeps-nothing", artifact.reference, message)
+    }
+    const { directory } = cache
+    const key = yield* Effect.catch(
+      attempt(() => keyWith(directory, artifact)),
+      unusable(directory, artifact.reference)
+    )
+    if (key === undefined) {
+      const message = `The cache of builds in ${directory} has no ${artifact.kind} ${artifact.reference} to be named ` +
+        `${JSON.stringify(name)}. Build it first`
+      return yield* lookupFailed("unknown-artifact", artifact.reference, message)
+    }
+    yield* Effect.catch(attempt(() => writeName(directory, name, key)), unusable(directory, name))
   })

@@ -1,9 +1,14 @@
-/** Artifacts for tests: builds that are answered by a function, and remembered. */
+/**
+ * Artifacts for tests: builds that are answered by a function, and remembered as long as the layer lives.
+ *
+ * Every build is answered anew: whoever wants to see that something is not built twice looks at `Builds`.
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { type Artifact, Artifacts, BuildFailed, type BuildFailure, type BuildRequest } from "../Artifacts.ts"
+import { checkName, lookupFailed } from "../internal/artifactLookup.ts"
 
 /** The builds that were asked for, in order. */
 export class Builds extends Context.Service<Builds, {
@@ -56,10 +61,34 @@ export const layer = (
 ): Layer.Layer<Artifacts | Builds> =>
   Layer.effectContext(Effect.gen(function*() {
     const requests = yield* Ref.make<ReadonlyArray<BuildRequest>>([])
+    const byCommit = new Map<string, Artifact>()
+    const byName = new Map<string, Artifact>()
+    const isKnown = ({ kind, reference }: Artifact) =>
+      [...byCommit.values()].some((one) => one.kind === kind && one.reference === reference)
     return Context.make(
       Artifacts,
       Artifacts.of({
-        build: (request) => Effect.andThen(Ref.update(requests, (all) => [...all, request]), answer(request))
+        build: (request) =>
+          Ref.update(requests, (all) => [...all, request]).pipe(
+            Effect.andThen(answer(request)),
+            Effect.tap((artifact) =>
+              Effect.sync(() => {
+                if (artifact !== undefined) byCommit.set(request.commit, artifact)
+              })
+            )
+          ),
+        resolve: (sought) =>
+          Effect.sync(() => "commit" in sought ? byCommit.get(sought.commit) : byName.get(sought.name)),
+        tag: (artifact, name) =>
+          Effect.gen(function*() {
+            yield* checkName(name)
+            if (!isKnown(artifact)) {
+              const message =
+                `Nothing was built here that is the ${artifact.kind} ${artifact.reference}. Build it first`
+              return yield* lookupFailed("unknown-artifact", artifact.reference, message)
+            }
+            byName.set(name, artifact)
+          })
       })
     ).pipe(Context.add(Builds, Builds.of({ requests: Ref.get(requests) })))
   }))

@@ -1,50 +1,91 @@
 /**
- * Results of builds on disk, by key: `<key>.json` says what was built, `<key>/` holds copies of files that
- * the build left in its tree. Written aside and renamed, so an entry is whole or not there; two
- * processes that build the same at once both succeed, and one entry stays.
+ * Results of builds on disk. `<key>.json` says what was built, `<key>.<id>/` holds copies of the files that
+ * the build left in its tree, `names/` the names that were given. All is written aside and renamed, so an entry is
+ * whole or not there; two processes that build the same at once both succeed, and one entry stays. What is brought back is
+ * compared with what was kept: files that were lost or changed since cost a build, and never run.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { randomUUID } from "node:crypto"
+import { createHash, randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Artifact } from "../Artifacts.ts"
+import { copyOutputs, digestOutputs, isMissing, removeOutputs } from "./commandOutputs.ts"
 
-const Entry = Schema.fromJsonString(Schema.Struct({
+const Entry = Schema.Struct({
   artifact: Artifact,
   commit: Schema.String,
   argv: Schema.Array(Schema.String),
-  builtAtMillis: Schema.Finite
-}))
-type Entry = typeof Entry.Type
+  builtAtMillis: Schema.Finite,
+  /** Directory beside the entry, and what `digestOutputs` says of it; null when the artifact has no files in the tree. */
+  files: Schema.NullOr(Schema.Struct({ directory: Schema.String, digest: Schema.String }))
+})
+/** What is known of a build that was kept. */
+export type Entry = typeof Entry.Type
 
-const decodeEntry = Schema.decodeUnknownOption(Entry)
-const encodeEntry = Schema.encodeSync(Entry)
+const Name = Schema.Struct({ name: Schema.String, key: Schema.String })
 
-const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT"
+const decodeEntry = Schema.decodeUnknownOption(Schema.fromJsonString(Entry))
+const encodeEntry = Schema.encodeSync(Schema.fromJsonString(Entry))
+const decodeName = Schema.decodeUnknownOption(Schema.fromJsonString(Name))
+const encodeName = Schema.encodeSync(Schema.fromJsonString(Name))
 
-/** Copied as they are: links stay links, so nothing outside of the tree is ever copied. */
-const copy = (from: string, to: string): Promise<void> =>
-  fs.cp(from, to, { recursive: true, force: true, preserveTimestamps: true, verbatimSymlinks: true })
+const abandonedMillis = 24 * 60 * 60 * 1000
 
-/** Brings back what was built under the key: its files into the tree, its artifact as the result. */
+const read = <A>(file: string, decode: (text: string) => Option.Option<A>): Promise<A | undefined> =>
+  fs.readFile(file, "utf8").then((text) => {
+    const decoded = Option.getOrUndefined(decode(text))
+    if (decoded === undefined) throw new Error(`${file} is not an entry of this cache`)
+    return decoded
+  }, (error: unknown) => {
+    if (isMissing(error)) return undefined
+    throw error
+  })
+
+const write = async (file: string, text: string): Promise<void> => {
+  const aside = Path.join(Path.dirname(file), `.${Path.basename(file)}.${randomUUID()}`)
+  try {
+    await fs.writeFile(aside, text)
+    await fs.rename(aside, file)
+  } finally {
+    await fs.rm(aside, { force: true })
+  }
+}
+
+/** What was kept under the key, without its files. */
+export const find = (directory: string, key: string): Promise<Entry | undefined> =>
+  read(Path.join(directory, `${key}.json`), decodeEntry)
+
+/** Brings back what was built under the key: its files into the tree, and what is known of it as the result. */
 export const restore = async (
   directory: string,
   key: string,
   tree: string,
   outputs: ReadonlyArray<string>
-): Promise<Artifact | undefined> => {
-  let text: string
+): Promise<Entry | undefined> => {
+  const entry = await find(directory, key)
+  if (entry === undefined || entry.files === null) return entry
   try {
-    text = await fs.readFile(Path.join(directory, `${key}.json`), "utf8")
+    await copyOutputs(Path.join(directory, Path.basename(entry.files.directory)), tree, outputs)
+    if (await digestOutputs(tree, outputs) !== entry.files.digest) {
+      throw new Error(`the files of ${Path.join(directory, `${key}.json`)} are not those that were kept`)
+    }
   } catch (error) {
-    if (isMissing(error)) return undefined
+    // Half of a build would mislead the next one.
+    await removeOutputs(tree, outputs).catch(() => undefined)
     throw error
   }
-  const entry = Option.getOrUndefined(decodeEntry(text))
-  if (entry === undefined) throw new Error(`${Path.join(directory, `${key}.json`)} is not an entry of this cache`)
-  for (const output of outputs) await copy(Path.join(directory, key, output), Path.join(tree, output))
-  return entry.artifact
+  return entry
+}
+
+/** Removes what nothing refers to: files of entries that were replaced, and what a process that died left aside. */
+const sweep = async (directory: string, key: string, kept: string | undefined, nowMillis: number): Promise<void> => {
+  for (const name of await fs.readdir(directory)) {
+    const path = Path.join(directory, name)
+    const isReplaced = name.startsWith(`${key}.`) && name !== `${key}.json` && name !== kept
+    const isAbandoned = async () => nowMillis - (await fs.lstat(path)).mtimeMs > abandonedMillis
+    if (isReplaced || (name.startsWith(".") && await isAbandoned())) await fs.rm(path, { recursive: true, force: true })
+  }
 }
 
 /** Keeps what was built. The entry is written last: where it is, its files are. */
@@ -53,20 +94,54 @@ export const keep = async (
   key: string,
   tree: string,
   outputs: ReadonlyArray<string>,
-  entry: Entry
+  built: Omit<Entry, "files">
 ): Promise<void> => {
-  const aside = Path.join(directory, `.${key}.${randomUUID()}`)
   await fs.mkdir(directory, { recursive: true })
+  const name = outputs.length === 0 ? undefined : `${key}.${randomUUID()}`
+  const aside = Path.join(directory, `.${name}`)
   try {
-    if (outputs.length > 0) {
-      for (const output of outputs) await copy(Path.join(tree, output), Path.join(aside, output))
-      await fs.rm(Path.join(directory, key), { recursive: true, force: true })
-      await fs.rename(aside, Path.join(directory, key))
+    let digest = ""
+    if (name !== undefined) {
+      await fs.mkdir(aside)
+      await copyOutputs(tree, aside, outputs)
+      digest = await digestOutputs(aside, outputs)
+      await fs.rename(aside, Path.join(directory, name))
     }
-    await fs.writeFile(`${aside}.json`, encodeEntry(entry))
-    await fs.rename(`${aside}.json`, Path.join(directory, `${key}.json`))
+    const files = name === undefined ? null : { directory: name, digest }
+    await write(Path.join(directory, `${key}.json`), encodeEntry({ ...built, files }))
   } finally {
     await fs.rm(aside, { recursive: true, force: true })
-    await fs.rm(`${aside}.json`, { force: true })
   }
+  await sweep(directory, key, name, Date.now())
+}
+
+/** The key of an entry with this artifact. Reads all entries: naming an artifact is rare. */
+export const keyWith = async (directory: string, artifact: Artifact): Promise<string | undefined> => {
+  const names = await fs.readdir(directory).catch((error: unknown) => {
+    if (isMissing(error)) return []
+    throw error
+  })
+  for (const name of names) {
+    if (name.startsWith(".") || !name.endsWith(".json")) continue
+    const key = name.slice(0, -".json".length)
+    const entry = await find(directory, key).catch(() => undefined) // a damaged one has no artifact
+    if (entry?.artifact.kind === artifact.kind && entry.artifact.reference === artifact.reference) return key
+  }
+  return undefined
+}
+
+/** Names are any text; their files are not. */
+const fileOfName = (directory: string, name: string): string =>
+  Path.join(directory, "names", `${createHash("sha256").update(name).digest("hex")}.json`)
+
+/** Gives an entry a name, or moves the name to it. */
+export const writeName = async (directory: string, name: string, key: string): Promise<void> => {
+  await fs.mkdir(Path.join(directory, "names"), { recursive: true })
+  await write(fileOfName(directory, name), encodeName({ name, key }))
+}
+
+/** The entry that has the name. */
+export const findNamed = async (directory: string, name: string): Promise<Entry | undefined> => {
+  const named = await read(fileOfName(directory, name), decodeName)
+  return named === undefined ? undefined : find(directory, Path.basename(named.key))
 }

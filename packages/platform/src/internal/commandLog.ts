@@ -1,6 +1,7 @@
 /** The log file of a command: opened for it, and its end read afterwards. */
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
+import { stripVTControlCharacters } from "node:util"
 
 /** Most of a log that goes into an error or a record. */
 const tailBytes = 8 * 1024
@@ -12,6 +13,19 @@ export const openLog = async (file: string): Promise<fs.FileHandle> => {
   return fs.open(file, "w")
 }
 
+/** The whole log of a build that ran no command: why it did not. */
+export const writeLog = async (file: string, text: string): Promise<void> => {
+  await fs.mkdir(Path.dirname(file), { recursive: true })
+  await fs.writeFile(file, text)
+}
+
+/** A line as a terminal would show it in the end: progress overwrites itself; colours and control characters are gone. */
+const shown = (line: string): string => {
+  const plain = stripVTControlCharacters(line).trimEnd()
+  // oxlint-disable-next-line no-control-regex -- it is what has to go: an error is printed to terminals
+  return plain.slice(plain.lastIndexOf("\r") + 1).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
+}
+
 /** The last lines of a file. A line that is cut in two at its start is left out, unless it is the only one. */
 export const readTail = async (file: string): Promise<string> => {
   const handle = await fs.open(file, "r")
@@ -19,9 +33,9 @@ export const readTail = async (file: string): Promise<string> => {
     const { size } = await handle.stat()
     const start = Math.max(0, size - tailBytes)
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - start), 0, size - start, start)
-    const lines = buffer.subarray(0, bytesRead).toString("utf8").trimEnd().split(/\r?\n/)
+    const lines = buffer.subarray(0, bytesRead).toString("utf8").trimEnd().split("\n")
     if (start > 0 && lines.length > 1) lines.shift()
-    return lines.slice(-tailLines).join("\n")
+    return lines.slice(-tailLines).map(shown).join("\n")
   } finally {
     await handle.close()
   }

@@ -2,18 +2,19 @@
  * Runs a command that may take long and start processes of its own, and that must be gone when its
  * effect is interrupted and also when this process is killed outright. A small supervisor process
  * holds the other end of a pipe from here; when the pipe closes, for whatever reason, it ends the
- * command's process group: SIGTERM, and SIGKILL after the grace. A process that leaves the group
- * on purpose (a daemon that calls setsid) escapes.
+ * command with all that it started (`commandFamily`): SIGTERM, and SIGKILL after the grace.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { spawn } from "node:child_process"
-import { existsSync } from "node:fs"
+import { type ChildProcess, spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
+import { statSync } from "node:fs"
 import * as Path from "node:path"
 import type { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { CommandNotStarted, signalGroup } from "./command.ts"
+import { endFamily, type Family, familyOf, markVariable } from "./commandFamily.ts"
 
 /** How a command ended. Both null: its supervisor was killed, and how the command ended is not known. */
 export interface Ended {
@@ -37,7 +38,7 @@ const supervisor = fileURLToPath(
 )
 
 const Event = Schema.Union([
-  Schema.TaggedStruct("Started", { pid: Schema.Int }),
+  Schema.TaggedStruct("Started", { pid: Schema.Int, startTicks: Schema.NullOr(Schema.Int) }),
   Schema.TaggedStruct("NotStarted", { code: Schema.NullOr(Schema.String), detail: Schema.String }),
   Schema.TaggedStruct("Ended", { exitCode: Schema.NullOr(Schema.Int), signal: Schema.NullOr(Schema.String) })
 ])
@@ -45,34 +46,60 @@ const Event = Schema.Union([
 // A line that does not decode was cut off by the supervisor's own death.
 const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(Event))
 
+const isDirectory = (path: string): boolean => {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false // whatever is in the way: nothing can be started there
+  }
+}
+
+/** What no program can be started with, in words; undefined when it can be tried. */
+const refusal = ({ argv, directory, environment }: SupervisedOptions): CommandNotStarted | undefined => {
+  const refuse = (detail: string, directoryMissing = false) =>
+    new CommandNotStarted({ detail, code: directoryMissing ? "ENOENT" : undefined, directoryMissing })
+  if (!isDirectory(directory)) return refuse(`the directory ${directory} does not exist`, true)
+  if (argv.some((argument) => argument.includes("\0"))) return refuse("an argument holds a NUL character")
+  const wrong = Object.entries(environment).find(([name, value]) =>
+    name === "" || /[=\0]/.test(name) || value?.includes("\0") === true
+  )
+  return wrong === undefined
+    ? undefined
+    : refuse(`the environment variable ${JSON.stringify(wrong[0])} has a name or value that no process can have`)
+}
+
+/** The supervisor runs with this process' environment, apart from what would make its Node another one. */
+const ownEnvironment = (): NodeJS.ProcessEnv => {
+  const { NODE_OPTIONS: _, ...environment } = process.env
+  return environment
+}
+
 /** Runs the command to its end. Every exit code is a result here. */
 export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, CommandNotStarted> =>
   Effect.callback((resume) => {
     const graceMillis = options.graceMillis ?? 5000
-    if (!existsSync(options.directory)) {
-      return resume(Effect.fail(
-        new CommandNotStarted({
-          detail: `the directory ${options.directory} does not exist`,
-          code: "ENOENT",
-          directoryMissing: true
-        })
+    const mark = randomUUID()
+    const fail = (error: NodeJS.ErrnoException) =>
+      resume(Effect.fail(
+        new CommandNotStarted({ detail: error.message, code: error.code, directoryMissing: false })
       ))
+    const refused = refusal(options)
+    if (refused !== undefined) return resume(Effect.fail(refused))
+    let child: ChildProcess
+    try {
+      child = spawn(process.execPath, [supervisor], {
+        cwd: options.directory,
+        env: ownEnvironment(),
+        stdio: ["pipe", options.output, options.output, "pipe"],
+        detached: true,
+        windowsHide: true
+      })
+    } catch (error) {
+      return fail(error as NodeJS.ErrnoException)
     }
-    if (options.argv.some((argument) => argument.includes("\0"))) {
-      return resume(Effect.fail(
-        new CommandNotStarted({ detail: "an argument holds a NUL character", code: undefined, directoryMissing: false })
-      ))
-    }
-    const child = spawn(process.execPath, [supervisor, String(graceMillis), ...options.argv], {
-      cwd: options.directory,
-      env: options.environment,
-      stdio: ["pipe", options.output, options.output, "pipe"],
-      detached: true,
-      windowsHide: true
-    })
     let ended: Ended | undefined
     let failed: CommandNotStarted | undefined
-    let group: number | undefined
+    let family: Family | undefined
     let closed = false
     let report = ""
     const hear = (text: string) => {
@@ -80,7 +107,7 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
       report = lines.pop() ?? ""
       for (const line of lines) {
         const event = Option.getOrUndefined(decodeEvent(line))
-        if (event?._tag === "Started") group = event.pid
+        if (event?._tag === "Started") family = familyOf(event.pid, event.startTicks, mark)
         if (event?._tag === "Ended") ended = event
         if (event?._tag === "NotStarted") {
           failed = new CommandNotStarted({
@@ -95,31 +122,33 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
     reports.setEncoding("utf8").on("data", hear)
     const lifeline = child.stdin as Writable
     lifeline.on("error", () => undefined)
+    const environment = { ...options.environment, [markVariable]: mark }
+    lifeline.write(`${JSON.stringify({ argv: options.argv, environment, graceMillis })}\n`)
     child.on("error", (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return
       closed = true
-      resume(Effect.fail(
-        new CommandNotStarted({ detail: error.message, code: error.code, directoryMissing: false })
-      ))
+      fail(error)
     })
-    const onClose = () => {
+    let left: Promise<void> = Promise.resolve()
+    child.on("close", () => {
       if (closed) return
       closed = true
       // A supervisor that was killed has left the command behind.
-      if (ended === undefined && group !== undefined) signalGroup(group, "SIGKILL")
-      resume(failed === undefined ? Effect.succeed(ended ?? { exitCode: null, signal: null }) : Effect.fail(failed))
-    }
-    child.on("close", onClose)
+      if (ended === undefined && family !== undefined) left = endFamily(family, "all", 0)
+      void left.then(() =>
+        resume(failed === undefined ? Effect.succeed(ended ?? { exitCode: null, signal: null }) : Effect.fail(failed))
+      )
+    })
     return Effect.callback<void>((gone) => {
-      if (closed) return gone(Effect.void)
-      // Only where the supervisor itself hangs: it has its own, shorter grace.
+      const onGone = () => void left.then(() => gone(Effect.void))
+      if (closed) return onGone()
+      // Only where the supervisor itself hangs: it has its own grace, and 5 seconds after it.
       const force = setTimeout(() => {
-        if (group !== undefined) signalGroup(group, "SIGKILL")
         if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL")
-      }, graceMillis + 5000)
+      }, graceMillis + 10_000)
       child.once("close", () => {
         clearTimeout(force)
-        gone(Effect.void)
+        onGone()
       })
       lifeline.end()
     })

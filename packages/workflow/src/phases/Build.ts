@@ -2,7 +2,7 @@
  * Build: the artifact that the job runs, or none when the job runs from source.
  */
 import { Step } from "@espalier/engine"
-import { Artifact, Artifacts, type BuildFailure } from "@espalier/platform/Artifacts"
+import { Artifact, Artifacts, type BuildFailure, isOfTheMachine } from "@espalier/platform/Artifacts"
 import type { Tree } from "@espalier/platform/Workspace"
 import { Effect, Schema } from "effect"
 import type { FailureKind } from "../Failure.ts"
@@ -12,7 +12,7 @@ import * as Workdir from "../Workdir.ts"
 
 /** A build that could not run, or that something else ended, says nothing about the change. */
 const kindOf = (failure: BuildFailure): FailureKind =>
-  failure === "not-started" || failure === "killed" ? "infrastructure_failed" : "build_failed"
+  isOfTheMachine(failure) ? "infrastructure_failed" : "build_failed"
 
 /**
  * Builds the tree's commit, under a step of this name. What was built before is built again where the tree was made
