@@ -18,6 +18,7 @@ import {
   type BuildRequest
 } from "../Artifacts.ts"
 import { checkName, lookupFailed } from "../internal/artifactLookup.ts"
+import { makeTurns } from "../internal/artifactTurns.ts"
 import { attempt, beginBuild } from "../internal/commandBuild.ts"
 import { type Entry, find, findNamed, keep, keyWith, restore, writeName } from "../internal/commandCache.ts"
 import { writeLog } from "../internal/commandLog.ts"
@@ -77,21 +78,22 @@ export interface Options {
  * ```
  */
 export const layer = (options: Options): Layer.Layer<Artifacts> =>
-  Layer.succeed(
-    Artifacts,
-    Artifacts.of({
-      build: (request) =>
-        Effect.gen(function*() {
-          const cached = yield* findCached(options, request)
-          if (cached !== undefined) return cached
-          const artifact = yield* runBuild(options, request)
-          yield* keepCached(options, request, artifact)
-          return artifact
-        }),
+  Layer.sync(Artifacts, () => {
+    const inTurn = makeTurns()
+    const build = (request: BuildRequest) =>
+      Effect.gen(function*() {
+        const cached = yield* findCached(options, request)
+        if (cached !== undefined) return cached
+        const artifact = yield* runBuild(options, request)
+        yield* keepCached(options, request, artifact)
+        return artifact
+      })
+    return Artifacts.of({
+      build: (request) => options.cache === undefined ? build(request) : inTurn(request.commit, build(request)),
       resolve: (sought) => resolve(options, sought),
       tag: (artifact, name) => tag(options, artifact, name)
     })
-  )
+  })
 
 const longestReference = 1024
 

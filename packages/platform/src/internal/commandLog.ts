@@ -22,7 +22,6 @@ export const writeLog = async (file: string, text: string): Promise<void> => {
 /** A line as a terminal would show it in the end: progress overwrites itself; colours and control characters are gone. */
 const shown = (line: string): string => {
   const plain = stripVTControlCharacters(line).trimEnd()
-  // oxlint-disable-next-line no-control-regex -- it is what has to go: an error is printed to terminals
   return plain.slice(plain.lastIndexOf("\r") + 1).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
 }
 

@@ -28,6 +28,8 @@ export interface SupervisedOptions {
   readonly environment: NodeJS.ProcessEnv
   /** Open file that gets standard output and standard error, in order. */
   readonly output: number
+  /** Open file that gets standard error instead. */
+  readonly errors?: number | undefined
   /** Between SIGTERM and SIGKILL. Default 5000. */
   readonly graceMillis?: number | undefined
 }
@@ -90,7 +92,7 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
       child = spawn(process.execPath, [supervisor], {
         cwd: options.directory,
         env: ownEnvironment(),
-        stdio: ["pipe", options.output, options.output, "pipe"],
+        stdio: ["pipe", options.output, options.errors ?? options.output, "pipe"],
         detached: true,
         windowsHide: true
       })

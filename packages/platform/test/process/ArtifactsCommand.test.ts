@@ -4,67 +4,20 @@ import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as Path from "node:path"
-import { Artifacts } from "../../src/Artifacts.ts"
 import * as Command from "../../src/artifacts/Command.ts"
 import * as ArtifactsSuite from "../../src/testing/ArtifactsSuite.ts"
-
-const temporary = Effect.acquireRelease(
-  Effect.sync(() => fs.realpathSync(fs.mkdtempSync(Path.join(os.tmpdir(), "espalier build ")))),
-  (path) => Effect.sync(() => fs.rmSync(path, { recursive: true, force: true }))
-)
-
-const requestIn = (home: string, commit = "c0ffee", name = commit) =>
-  Effect.sync(() => {
-    const tree = Path.join(home, name)
-    fs.mkdirSync(tree, { recursive: true })
-    return { tree, commit, log: Path.join(home, "logs", `${name}.log`) }
-  })
-
-const node = (script: string): readonly [string, ...ReadonlyArray<string>] => [process.execPath, "-e", script]
-
-const build = (options: Command.Options, request: Parameters<Artifacts["Service"]["build"]>[0]) =>
-  Effect.flatMap(Artifacts, (artifacts) => artifacts.build(request)).pipe(Effect.provide(Command.layer(options)))
-
-/** Waits, by file system events, until a file holds whole lines, and returns them. */
-const linesOf = (file: string, count: number) =>
-  Effect.callback<ReadonlyArray<string>>((resume) => {
-    const look = () => {
-      const lines = fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n").slice(0, -1) : []
-      if (lines.length >= count) resume(Effect.succeed(lines))
-    }
-    const watcher = fs.watch(Path.dirname(file), look)
-    look()
-    return Effect.sync(() => watcher.close())
-  })
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return !/^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
-  } catch {
-    return false
-  }
-}
-
-/** Starts a child that ignores SIGTERM, writes both process ids to `pids`, and hangs. */
-const stubborn = `
-  const { spawn } = require("node:child_process")
-  const ignore = "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000)"
-  const child = spawn(process.execPath, ["-e", ignore], { stdio: ["ignore", "pipe", "inherit"] })
-  process.on("SIGTERM", () => {})
-  child.stdout.once("data", () => {
-    require("node:fs").writeFileSync("pids", process.pid + "\\n" + child.pid + "\\n")
-  })
-  setInterval(() => {}, 1000)
-`
+import { build, goneAll, isAlive, linesOf, node, requestIn, runaway, stubborn, temporary } from "./support/builds.ts"
 
 describe("a build command keeps what all artifacts promise", () => {
   const subject: ArtifactsSuite.Subject = {
     request: (commit) => Effect.flatMap(temporary, (home) => requestIn(home, commit)),
     succeeds: Command.layer({ argv: node("console.log('built')") }),
+    remembers: false,
     fails: Command.layer({ argv: node("console.error('broken'); process.exit(3)") }),
-    hangs: Command.layer({ argv: node("setInterval(() => {}, 1000)"), grace: "100 millis" })
+    hangs: Command.layer({ argv: node("setInterval(() => {}, 1000)"), grace: "100 millis" }),
+    expires: Command.layer({ argv: node("setInterval(() => {}, 1000)"), timeout: "50 millis", grace: "100 millis" }),
+    missing: Command.layer({ argv: ["no-such-compiler"] })
   }
   for (const { effect, name } of ArtifactsSuite.cases(subject)) it.live(name, () => effect)
 })
@@ -99,17 +52,39 @@ describe("a build command", () => {
       assert.match(error.message, /\["no-such-compiler","all"\] could not be started.*ENOENT.*Correct build\.argv/)
     }).pipe(Effect.scoped))
 
-  it.live("is not started in a tree that is gone, with a NUL in an argument, or without a log", () =>
+  it.live("is not started in a tree that is gone, without a log, or with what no process can have", () =>
     Effect.gen(function*() {
       const home = yield* temporary
       const request = yield* requestIn(home)
       fs.writeFileSync(Path.join(home, "file"), "")
       const attempts = [
         build({ argv: node("") }, { ...request, tree: Path.join(home, "gone") }),
+        build({ argv: node("") }, { ...request, tree: Path.join(home, "file") }),
         build({ argv: [process.execPath, "a\0b"] }, request),
+        build({ argv: [""] }, request),
+        build({ argv: [process.execPath, "-e", "", "a".repeat(3_000_000)] }, request),
+        build({ argv: node(""), environment: { NAME: "a\0b" } }, request),
+        build({ argv: node(""), environment: { "NA=ME": "value" } }, request),
         build({ argv: node("") }, { ...request, log: Path.join(home, "file", "log") })
       ]
-      for (const attempt of attempts) assert.strictEqual((yield* Effect.flip(attempt)).failure, "not-started")
+      for (const attempt of attempts) {
+        const error = yield* Effect.flip(attempt)
+        assert.strictEqual(error.failure, "not-started")
+        assert.isBelow(error.message.length, 4_000_000)
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("gets an environment that changes nothing outside of it", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const request = yield* requestIn(home)
+      fs.writeFileSync(Path.join(request.tree, "early.cjs"), "console.log('early')")
+      const environment = { NODE_OPTIONS: "--require ./early.cjs" }
+      yield* build({ argv: node("console.log('built')"), environment }, request)
+      assert.strictEqual(fs.readFileSync(request.log, "utf8"), "early\nbuilt\n")
+      const broken = { NODE_OPTIONS: "--no-such-option" }
+      const error = yield* Effect.flip(build({ argv: node(""), environment: broken }, request))
+      assert.strictEqual(error.failure, "exited")
     }).pipe(Effect.scoped))
 
   it.live("that is killed from outside is told from one that failed", () =>
@@ -149,29 +124,65 @@ describe("a build command", () => {
       assert.deepStrictEqual(pids.map(Number).map(isAlive), [false, false])
     }).pipe(Effect.scoped))
 
-  it.live("does not outlive an engine that is killed", () =>
+  it.live("is ended with what left its process group, its session and its environment", () =>
     Effect.gen(function*() {
       const home = yield* temporary
       const request = yield* requestIn(home)
-      const gone = `
-        const tick = setInterval(() => {}, 1000)
-        process.on("SIGTERM", () => {
-          require("node:fs").writeFileSync("ended", "\\n")
-          clearInterval(tick)
-        })
-        require("node:fs").writeFileSync("pids", process.pid + "\\n")
-      `
-      const engine = spawn(process.execPath, [
-        "--conditions=espalier-source",
-        Path.join(import.meta.dirname, "support", "buildingEngine.ts"),
-        request.tree,
-        gone
-      ], { stdio: "inherit" })
-      yield* linesOf(Path.join(request.tree, "pids"), 1)
-      engine.kill("SIGKILL")
-      yield* Effect.promise(() => once(engine, "exit"))
-      assert.deepStrictEqual(yield* linesOf(Path.join(request.tree, "ended"), 1), [""])
+      const options = { argv: node(runaway), grace: "50 millis" } as const
+      const fiber = yield* Effect.forkChild(build(options, request), { startImmediately: true })
+      const pids = yield* linesOf(Path.join(request.tree, "pids"), 2)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(pids.map(Number).map(isAlive), [false, false])
     }).pipe(Effect.scoped))
+
+  it.live("that is killed leaves nothing behind either, once it has been seen for a second", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const request = yield* requestIn(home)
+      const options = { argv: node(runaway), grace: "50 millis" } as const
+      const fiber = yield* Effect.forkChild(Effect.flip(build(options, request)), { startImmediately: true })
+      const pids = (yield* linesOf(Path.join(request.tree, "pids"), 2)).map(Number)
+      yield* Effect.sleep("1200 millis")
+      process.kill(pids[0]!, "SIGKILL")
+      assert.strictEqual((yield* Fiber.join(fiber)).failure, "killed")
+      assert.deepStrictEqual(pids.map(isAlive), [false, false])
+    }).pipe(Effect.scoped))
+
+  it.live("whose supervisor is killed is ended from here, and is no failure of the tree", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const request = yield* requestIn(home)
+      const script = `require("node:fs").writeFileSync("supervisor", process.ppid + "\\n");${stubborn}`
+      const fiber = yield* Effect.forkChild(Effect.flip(build({ argv: node(script) }, request)), {
+        startImmediately: true
+      })
+      const pids = (yield* linesOf(Path.join(request.tree, "pids"), 2)).map(Number)
+      const [supervisor] = yield* linesOf(Path.join(request.tree, "supervisor"), 1)
+      process.kill(Number(supervisor), "SIGKILL")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error.failure, "killed")
+      assert.match(error.message, /together with its supervisor/)
+      assert.deepStrictEqual(pids.map(isAlive), [false, false])
+    }).pipe(Effect.scoped))
+
+  for (const [name, script] of Object.entries({ "is deaf to SIGTERM": stubborn, "runs away": runaway })) {
+    it.live(`that ${name} does not outlive an engine that is killed`, () =>
+      Effect.gen(function*() {
+        const home = yield* temporary
+        const request = yield* requestIn(home)
+        const engine = spawn(process.execPath, [
+          "--conditions=espalier-source",
+          Path.join(import.meta.dirname, "support", "buildingEngine.ts"),
+          request.tree,
+          script
+        ], { stdio: "inherit" })
+        const pids = (yield* linesOf(Path.join(request.tree, "pids"), 2)).map(Number)
+        const gone = once(engine, "exit")
+        engine.kill("SIGKILL")
+        yield* Effect.promise(() => gone)
+        yield* goneAll(pids)
+      }).pipe(Effect.scoped))
+  }
 
   it.live("leaves no process behind when it ends well", () =>
     Effect.gen(function*() {
@@ -200,6 +211,37 @@ describe("a build command", () => {
       assert.match(error.message, /ended with exit code 1\. It ended with: line 5000\. All of it is in /)
     }).pipe(Effect.scoped))
 
+  it.live("may print 100 MB: they are in the log, and not in memory", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const request = yield* requestIn(home)
+      const script = `
+        const { writeSync } = require("node:fs")
+        const chunk = Buffer.alloc(1 << 20, "x".repeat(1023) + "\\n")
+        for (let i = 0; i < 100; i++) for (let at = 0; at < chunk.length;) at += writeSync(1, chunk, at)
+        process.exitCode = 1
+      `
+      const before = process.memoryUsage().rss
+      const error = yield* Effect.flip(build({ argv: node(script) }, request))
+      assert.isBelow(process.memoryUsage().rss - before, 64 << 20)
+      assert.strictEqual(fs.statSync(request.log).size, 100 << 20)
+      assert.isAtMost(error.logTail.length, 8192)
+      assert.isBelow(error.message.length, 2000)
+    }).pipe(Effect.scoped))
+
+  it.live("may print anything: what is told of it is plain text", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const request = yield* requestIn(home)
+      const script = `
+        process.stdout.write(Buffer.from([0, 1, 2, 255, 254, 10]))
+        console.log("10 %\\r20 %\\r\\n\\x1b[31mred\\x1b[0m \\x1b]0;title\\x07done\\x07\\r")
+        process.exitCode = 1
+      `
+      const error = yield* Effect.flip(build({ argv: node(script) }, request))
+      assert.strictEqual(error.logTail, "\ufffd\ufffd\n20 %\nred done")
+    }).pipe(Effect.scoped))
+
   it.live("may name the artifact on the last line that it prints", () =>
     Effect.gen(function*() {
       const home = yield* temporary
@@ -207,68 +249,12 @@ describe("a build command", () => {
       const artifact = { kind: "image", reference: "lastLine" } as const
       const printed = yield* build({ argv: node("console.log('building\\nsha256:c0ffee\\n')"), artifact }, request)
       assert.deepStrictEqual(printed, { kind: "image", reference: "sha256:c0ffee" })
-      const error = yield* Effect.flip(build({ argv: node(""), artifact }, request))
-      assert.strictEqual(error.failure, "nothing-built")
-    }).pipe(Effect.scoped))
-})
-
-describe("a build cache", () => {
-  const counting = "require('node:fs').mkdirSync('dist/deep', { recursive: true });" +
-    "require('node:fs').writeFileSync('dist/deep/out', process.env.ESPALIER_COMMIT);" +
-    "require('node:fs').appendFileSync('../built', process.env.ESPALIER_COMMIT + '\\n')"
-
-  const builds = (home: string) => {
-    const file = Path.join(home, "built")
-    return fs.existsSync(file) ? fs.readFileSync(file, "utf8").trim().split("\n") : []
-  }
-
-  it.live("brings what was built back into a fresh tree, by commit and command", () =>
-    Effect.gen(function*() {
-      const home = yield* temporary
-      const options: Command.Options = {
-        argv: node(counting),
-        cache: { directory: Path.join(home, "cache"), outputs: ["dist"] }
+      const coloured = yield* build({ argv: node("console.log('\\x1b[32msha256:beef\\x1b[0m')"), artifact }, request)
+      assert.strictEqual(coloured?.reference, "sha256:beef")
+      for (const script of ["", "console.log('x'.repeat(1025))", "console.log('x'.repeat(20000))"]) {
+        const error = yield* Effect.flip(build({ argv: node(script), artifact }, request))
+        assert.strictEqual(error.failure, "nothing-built")
+        assert.match(error.message, /its last line is to name the artifact/)
       }
-      const first = yield* build(options, yield* requestIn(home, "aaaa", "first"))
-      const request = yield* requestIn(home, "aaaa", "second")
-      assert.deepStrictEqual(yield* build(options, request), first)
-      assert.strictEqual(fs.readFileSync(Path.join(request.tree, "dist/deep/out"), "utf8"), "aaaa")
-      assert.deepStrictEqual(builds(home), ["aaaa"])
-      yield* build(options, yield* requestIn(home, "bbbb"))
-      yield* build({ ...options, argv: node(`${counting};0`) }, yield* requestIn(home, "aaaa", "third"))
-      yield* build({ ...options, environment: { LEVEL: "3" } }, yield* requestIn(home, "aaaa", "fourth"))
-      assert.deepStrictEqual(builds(home), ["aaaa", "bbbb", "aaaa", "aaaa"])
-    }).pipe(Effect.scoped))
-
-  it.live("that is damaged costs a build and no more", () =>
-    Effect.gen(function*() {
-      const home = yield* temporary
-      const directory = Path.join(home, "cache")
-      const options: Command.Options = { argv: node(counting), cache: { directory, outputs: ["dist"] } }
-      yield* build(options, yield* requestIn(home, "aaaa", "first"))
-      for (const name of fs.readdirSync(directory)) {
-        if (name.endsWith(".json")) fs.writeFileSync(Path.join(directory, name), "{\"artifact\"")
-      }
-      yield* build(options, yield* requestIn(home, "aaaa", "second"))
-      for (const name of fs.readdirSync(directory)) {
-        if (!name.endsWith(".json")) fs.rmSync(Path.join(directory, name), { recursive: true })
-      }
-      yield* build(options, yield* requestIn(home, "aaaa", "third"))
-      yield* build(options, yield* requestIn(home, "aaaa", "fourth"))
-      assert.strictEqual(builds(home).length, 3)
-    }).pipe(Effect.scoped))
-
-  it.live("does not keep a build that lacks what it should have made, or that failed", () =>
-    Effect.gen(function*() {
-      const home = yield* temporary
-      const cache = { directory: Path.join(home, "cache"), outputs: ["dist/missing.js"] }
-      const error = yield* Effect.flip(build({ argv: node(counting), cache }, yield* requestIn(home)))
-      assert.strictEqual(error.failure, "nothing-built")
-      assert.match(error.message, /did not make .*missing\.js/)
-      yield* Effect.flip(build({ argv: node("process.exit(1)"), cache }, yield* requestIn(home)))
-      assert.isFalse(fs.existsSync(cache.directory))
-      const outside = { ...cache, outputs: ["../built"] }
-      const refused = yield* Effect.flip(build({ argv: node(counting), cache: outside }, yield* requestIn(home)))
-      assert.match(refused.message, /no path below the tree/)
     }).pipe(Effect.scoped))
 })
