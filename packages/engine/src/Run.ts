@@ -274,7 +274,9 @@ export const make = <K extends WorkKind.Any>(
       Effect.raceFirst(
         runner.awaitOutcome(id),
         Effect.andThen(
-          runner.until(() => runner.published === "suspended" && runner.state.works.get(id)?.outcome === undefined),
+          runner.watching.until(() =>
+            runner.published === "suspended" && runner.state.works.get(id)?.outcome === undefined
+          ),
           suspended(id)
         )
       ),
@@ -370,15 +372,16 @@ export const make = <K extends WorkKind.Any>(
     status: runner.status,
     changes: Stream.unfold(-1, (seen) =>
       Effect.gen(function*() {
-        yield* runner.until(() => runner.version > seen || runner.failure !== undefined)
-        const version = runner.version
+        yield* runner.watching.until(() => runner.watching.version > seen || runner.failure !== undefined)
+        yield* runner.watching.lull
+        const version = runner.watching.version
         const status = yield* runner.status
         return [status, version] as const
       })),
     events: (options) =>
       Stream.flattenIterable(Stream.unfold(options?.after ?? 0, (after) =>
         Effect.gen(function*() {
-          yield* runner.until(() => runner.seq > after || isAtRest(runner))
+          yield* runner.watching.until(() => runner.seq > after || isAtRest(runner))
           if (runner.seq <= after) {
             return hasEnded(runner) || runner.failure === undefined
               ? undefined
@@ -448,7 +451,7 @@ export const make = <K extends WorkKind.Any>(
     setKindLimit: (kind, each, by) => limit({ kinds: { [kind]: each } }, by),
     setKeyLimit: (each, by) =>
       limit(by?.key === undefined ? { keyLimit: each } : { keyLimits: { [by.key]: each } }, by),
-    await: Effect.andThen(runner.until(() => isAtRest(runner)), runner.status)
+    await: Effect.andThen(runner.watching.until(() => isAtRest(runner)), runner.status)
   }
 }
 

@@ -15,6 +15,8 @@ export class Activities {
   /** Handlers that run, or are ending, by the id of their work. */
   readonly active = new Map<string, Attempt>()
   private readonly givenUp = new Set<Attempt>()
+  /** Those of the active whose handlers have not begun yet, in the order of their starts. */
+  private waiting: Array<Attempt> = []
   private readonly cleanings = new Map<string, Cleaning>()
   private readonly bases = new Map<string, Context.Context<never>>()
   private readonly host: Host
@@ -50,14 +52,29 @@ export class Activities {
     return base
   }
 
+  /** A start that is durable. Its handler begins with the next `beginWaiting`. */
   start(entry: WorkEntry): void {
-    const registered = this.kinds.get(entry.spec.kind)!
-    const attempt = new Attempt(this.host, registered, entry)
+    const attempt = new Attempt(this.host, this.kinds.get(entry.spec.kind)!, entry)
     this.active.set(entry.spec.id, attempt)
-    attempt.begin(
-      this.baseOf(registered),
-      this.isTraced ? (handler) => this.traced(entry.spec, attempt, handler) : undefined
-    )
+    this.waiting.push(attempt)
+  }
+
+  get areWaiting(): boolean {
+    return this.waiting.length > 0
+  }
+
+  /** Begins handlers that were started: all, or the first so many. */
+  beginWaiting(count = this.waiting.length): void {
+    if (count === 0) return
+    const attempts = this.waiting
+    this.waiting = attempts.splice(count)
+    for (const attempt of attempts) {
+      const { registered, spec } = attempt
+      attempt.begin(
+        this.baseOf(registered),
+        this.isTraced ? (handler) => this.traced(spec, attempt, handler) : undefined
+      )
+    }
   }
 
   /** A span for the attempt, below that of whoever asked for the work. */
@@ -104,6 +121,8 @@ export class Activities {
 
   interruptAll(reason: StopReason): void {
     for (const attempt of Array.from(this.active.values())) attempt.stop(reason)
+    // What had not begun by now only says that it was stopped.
+    this.beginWaiting()
     for (const cleaning of Array.from(this.cleanings.values())) cleaning.interrupt(reason)
   }
 

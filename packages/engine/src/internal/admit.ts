@@ -28,7 +28,7 @@ class Batch {
   }
 
   has(id: string): boolean {
-    return this.state.works.has(id) || this.ids.has(id)
+    return this.ids.has(id) || this.state.works.has(id)
   }
 
   /** Takes a spec, in the place of whoever had its key. */

@@ -67,7 +67,8 @@ export class Attempt implements Port {
   /** Of a work that was retried by name it counts no more. */
   private readonly deadline: number | undefined
   private readonly host: Host
-  private readonly registered: Registered
+  private readonly entry: WorkEntry
+  readonly registered: Registered
   private readonly past: ReadonlyArray<PastFailure>
   private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private timer: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -80,6 +81,7 @@ export class Attempt implements Port {
   constructor(host: Host, registered: Registered, entry: WorkEntry) {
     const live = entry.live!
     this.host = host
+    this.entry = entry
     this.session = host
     this.registered = registered
     this.spec = entry.spec
@@ -185,6 +187,8 @@ export class Attempt implements Port {
     base: Context.Context<never>,
     wrap: ((handler: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown, unknown>) | undefined
   ): void {
+    // It was stopped between its start and its beginning.
+    if (this.reason !== undefined) return this.stopped((end) => this.end(end))
     const decoded = this.registered.payload.decode(copyJson(this.spec.payload))
     if (Exit.isFailure(decoded)) {
       const what = `its payload does not fit the kind "${this.spec.kind}": ${messageOf(decoded)}`
@@ -286,10 +290,11 @@ export class Attempt implements Port {
   private conclude(exit: Exit.Exit<unknown, unknown>): void {
     if (this.isStuck) return this.isGivenUp ? this.unstuck() : undefined
     if (Exit.isFailure(exit)) return this.failed(exit.cause)
-    const { id } = this.spec
+    const { entry, spec: { id } } = this
     const encoded = this.encode("the result", () => this.registered.success.encode(exit.value))
     if (encoded._tag === "Defect") return this.fail(encoded)
-    this.end({ _tag: "Succeed", id, start: this.start, result: encoded.json, children: this.spawned ?? noChildren })
+    const children = this.spawned ?? noChildren
+    this.end({ _tag: "Succeed", id, start: this.start, result: encoded.json, children, entry })
   }
 
   private failed(cause: Cause.Cause<unknown>): void {

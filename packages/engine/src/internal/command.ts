@@ -5,7 +5,7 @@ import { Schema } from "effect"
 import type { WorkFailure } from "../Outcome.ts"
 import type { Limits, PauseScope, RunConfig } from "../RunEvent.ts"
 import type { ChildSpec, Claims, WorkSpec } from "../WorkSpec.ts"
-import type { WorkStatus } from "./model.ts"
+import type { WorkEntry, WorkStatus } from "./model.ts"
 
 /** Who asks, and why. Recorded with what follows. */
 export interface Asked {
@@ -17,6 +17,8 @@ export interface Asked {
 interface FromHandler {
   readonly id: string
   readonly start: number
+  /** The work, from whoever has it at hand: looking up one of a million misses the processor's cache. */
+  readonly entry?: WorkEntry
 }
 
 /** Which works a control is for: those that match everything given. Nothing given: all. */

@@ -187,9 +187,16 @@ type FromHandler =
   | AttemptEnd
   | Extract<Command, { readonly _tag: "RecordStep" | "RequestSlots" | "ReleaseSlots" | "Stuck" }>
 
+/** As long as a work has a handler, it is the run's: what came with the command may have been forgotten, and added anew. */
+const entryOf = (state: RunState, { entry, id }: FromHandler): WorkEntry | undefined => {
+  if (entry === undefined || !hasHandler(entry.status)) return workOf(state, id)
+  state.last = entry
+  return entry
+}
+
 const fromHandler = (state: RunState, command: FromHandler, now: number): Decision => {
   const { id } = command
-  const entry = workOf(state, id)
+  const entry = entryOf(state, command)
   if (entry === undefined || !hasHandler(entry.status) || startOf(entry) !== command.start) return late(id)
   const live = entry.live!
   switch (command._tag) {

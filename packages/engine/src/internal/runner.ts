@@ -14,7 +14,7 @@
  * Fibers are forked with the context of the fiber that opened the run (its clock, its logger) and are owned
  * by this runner: `stop` ends them all.
  */
-import { Cause, type Clock, type Context, Effect, Exit, type Fiber, Option, type Scheduler } from "effect"
+import { Cause, type Clock, type Context, Effect, Exit, Fiber, Option } from "effect"
 import type { Ended, Port } from "../CurrentWork.ts"
 import { type Journal, JournalError, type JournalWriter } from "../Journal.ts"
 import type { Outcome } from "../Outcome.ts"
@@ -31,6 +31,7 @@ import { executeInto, scheduleInto } from "./execute.ts"
 import { readEvents } from "./history.ts"
 import { type Answer, Message } from "./message.ts"
 import { Meter } from "./meter.ts"
+import { Inbox, type Item } from "./inbox.ts"
 import type { Registered } from "./registered.ts"
 import { outcomeExpired } from "./outcomes.ts"
 import { nextWake } from "./ready.ts"
@@ -38,6 +39,7 @@ import { Room } from "./room.ts"
 import { setViews, type Views } from "./views.ts"
 import { Waiters } from "./waiters.ts"
 import { WakeTimer } from "./wakeTimer.ts"
+import { Watching } from "./watching.ts"
 
 export interface RunnerOptions {
   readonly runId: string
@@ -59,6 +61,12 @@ export interface RunnerOptions {
 /** How long turns may follow on each other before the host's event loop gets a turn. */
 const yieldAfterMillis = 4
 
+/**
+ * More starts than this in a turn are not begun all at once: the others begin while the journal writes what the first have
+ * said. Else the journal would wait for the handlers, and they for the journal.
+ */
+const fewStarts = 64
+
 export class Runner implements Host {
   readonly runId: string
   readonly state: RunState.RunState
@@ -66,13 +74,12 @@ export class Runner implements Host {
   seq: number
   /** The run's state at the watermark; `state` is ahead of it while an append is under way. */
   published: RunState.RunState["name"]
-  /** Grows with every change that a status could show. */
-  version = 0
   failure: JournalError | undefined = undefined
   /** Its scope has closed: `failure` says no more than that. */
   isClosed = false
   readonly backgroundErrors: Array<string> = []
   readonly room: Room
+  readonly watching = new Watching()
   readonly views: Views
   private readonly journal: Journal["Service"]
   private readonly writer: JournalWriter
@@ -85,16 +92,12 @@ export class Runner implements Host {
   private readonly settling = new Waiters<Outcome>()
   /** Who waits for a hold, by work and name: fibers of one handler may ask for the same hold. */
   private readonly granting = new Waiters<void>()
-  private readonly listeners = new Set<() => void>()
-  /** Messages; and commands as they are, when nobody waits for an answer. */
-  private inbox: Array<Message | Command> = []
+  private readonly inbox = new Inbox()
   private yieldedAt = 0
   /** The turn at hand has begun to cancel the run. */
   private isCancelling = false
   /** The status when the scope closed. */
   last: RunStatus.RunStatus | undefined = undefined
-  private wakeLoop: (() => void) | undefined = undefined
-  private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
   private readonly timer: WakeTimer
 
   constructor(options: RunnerOptions) {
@@ -126,20 +129,15 @@ export class Runner implements Host {
     Effect.runForkWith(context)(effect)
 
   /** The loop. It ends only by interruption, or when the journal fails. */
-  readonly loop: Effect.Effect<void> = Effect.withFiber((fiber) => {
-    this.dispatcher = fiber.currentDispatcher
-    const arrival = Effect.callback<void>((resume) => {
-      if (this.inbox.length > 0) resume(Effect.void)
-      else this.wakeLoop = () => resume(Effect.void)
-      return Effect.sync(() => (this.wakeLoop = undefined))
-    })
-    return Effect.whileLoop({
+  readonly loop: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.whileLoop({
       while: () => this.failure === undefined,
       body: () => {
         // The run's own clock: under a test clock no time passes, and nothing depends on how fast the machine is.
         const now = this.clock.currentTimeMillisUnsafe()
-        if (this.inbox.length === 0) {
-          return Effect.flatMap(arrival, () => {
+        if (this.inbox.isEmpty) {
+          if (this.activities.areWaiting) return this.beginRest
+          return Effect.flatMap(this.inbox.arrival, () => {
             this.yieldedAt = this.clock.currentTimeMillisUnsafe()
             return this.turn()
           })
@@ -156,7 +154,7 @@ export class Runner implements Host {
         Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.fail(cause, []))
       )
     )
-  })
+  )
 
   /** Takes up what an earlier process left in the middle of its clean-up. */
   recover(): void {
@@ -164,8 +162,7 @@ export class Runner implements Host {
   }
 
   private turn(): Effect.Effect<void> {
-    const messages = this.inbox
-    this.inbox = []
+    const messages = this.inbox.take()
     const now = this.now()
     const events: Array<RunEvent.RunEvent> = []
     const answers: Array<() => void> = []
@@ -179,9 +176,14 @@ export class Runner implements Host {
     }
     const started: Array<RunState.WorkEntry> = []
     scheduleInto(this.state, now, events, started)
-    if (events.length === 0) return Effect.sync(() => this.finish(events, started, answers))
+    if (events.length === 0) {
+      return Effect.sync(() => {
+        this.activities.beginWaiting()
+        this.finish(events, started, answers)
+      })
+    }
     this.failpoint("append.before")
-    return Effect.matchCauseEffect(this.writer.append(events as never, RunEvent.version), {
+    return Effect.matchCauseEffect(this.append(events), {
       onSuccess: (seq) =>
         Effect.sync(() => {
           this.seq = seq
@@ -191,6 +193,22 @@ export class Runner implements Host {
       onFailure: (cause) => Effect.sync(() => this.fail(cause, messages))
     })
   }
+
+  /** While the journal makes these durable, handlers begin whose starts are. */
+  private append(events: ReadonlyArray<RunEvent.RunEvent>): Effect.Effect<number, JournalError> {
+    const append = this.writer.append(events as never, RunEvent.version)
+    return this.activities.areWaiting
+      ? Effect.flatMap(Effect.forkChild(append, { startImmediately: true }), (fiber) => {
+        this.activities.beginWaiting()
+        return Fiber.join(fiber)
+      })
+      : append
+  }
+
+  /** Those who have begun come to their ends first, if they do so soon; what they say goes into the next append. */
+  private readonly beginRest = Effect.map(Effect.yieldNow, () => {
+    if (this.inbox.isEmpty) this.activities.beginWaiting()
+  })
 
   private execute(message: Message, now: number, events: Array<RunEvent.RunEvent>, answers: Array<() => void>): void {
     const { answer, behind, command } = message
@@ -215,9 +233,13 @@ export class Runner implements Host {
     this.published = this.state.name
     let next = 0
     for (const event of events) {
-      if (event._tag === "WorkStarted") this.activities.start(started[next++]!)
-      else this.act(event)
+      if (event._tag !== "WorkStarted") this.act(event)
+      else {
+        this.activities.start(started[next++]!)
+        if (started.length <= fewStarts) this.activities.beginWaiting()
+      }
     }
+    if (started.length > fewStarts && this.inbox.isEmpty) this.activities.beginWaiting(started.length >> 1)
     if (this.isCancelling) this.recoverBut(events)
     for (const answer of answers) answer()
     if (events.length > 0) {
@@ -227,7 +249,7 @@ export class Runner implements Host {
     }
     this.timer.set(nextWake(this.state))
     // Room was made and nothing else will wake the loop for it.
-    if (this.room.isAwaited && events.length > 0 && this.inbox.length === 0) this.post({ _tag: "Tick" })
+    if (this.room.isAwaited && events.length > 0 && this.inbox.isEmpty) this.post({ _tag: "Tick" })
   }
 
   now(): number {
@@ -278,8 +300,7 @@ export class Runner implements Host {
   }
 
   changed(): void {
-    this.version += 1
-    if (this.listeners.size > 0) { for (const listener of Array.from(this.listeners)) listener() }
+    this.watching.changed()
   }
 
   isPausing(id: string): boolean {
@@ -338,7 +359,7 @@ export class Runner implements Host {
   }
 
   /** The run is over in this process: whoever waits, or asked in vain, is told why. */
-  private fail(cause: Cause.Cause<JournalError>, asked: ReadonlyArray<Message | Command>): void {
+  private fail(cause: Cause.Cause<JournalError>, asked: ReadonlyArray<Item>): void {
     const error = cause.reasons.find(Cause.isFailReason)?.error
     this.failure = error ?? new JournalError({
       operation: "append",
@@ -351,25 +372,19 @@ export class Runner implements Host {
     this.settling.wakeAll(failed)
     this.granting.wakeAll(failed)
     // Also what came while the append was under way: no turn will take it.
-    const left = [...asked, ...this.room.dismiss(), ...this.inbox]
-    this.inbox = []
+    const left = [...asked, ...this.room.dismiss(), ...this.inbox.take()]
     for (const message of left) if (message instanceof Message) message.answer?.(failed)
     this.changed()
   }
 
   readonly post = (command: Command): void => this.postMessage(command)
 
-  private postMessage(message: Message | Command): void {
+  private postMessage(message: Item): void {
     if (this.failure !== undefined) {
       if (message instanceof Message) message.answer?.(Exit.fail(this.failure))
       return
     }
     this.inbox.push(message)
-    if (this.wakeLoop === undefined) return
-    const wake = this.wakeLoop
-    this.wakeLoop = undefined
-    // Not at once: what arrives in the same breath goes into the same turn.
-    this.dispatcher!.scheduleTask(wake, 0)
   }
 
   /** Gives a command to the run and returns its events when they are durable. */
@@ -428,20 +443,6 @@ export class Runner implements Host {
     return RunStatus.ofWork(this.state, entry, this.now(), (id) => this.activities.overlay(id))
   }
 
-  /** Waits until `isReached` holds; looked at after every change. */
-  until(isReached: () => boolean): Effect.Effect<void> {
-    return Effect.callback((resume) => {
-      const look = (): void => {
-        if (!isReached()) return
-        this.listeners.delete(look)
-        resume(Effect.void)
-      }
-      this.listeners.add(look)
-      look()
-      return Effect.sync(() => this.listeners.delete(look))
-    })
-  }
-
   /** The outcome of a work that was added, now or when it settles. */
   awaitOutcome(id: string): Effect.Effect<Outcome, RunError> {
     return Effect.callback((resume) => {
@@ -476,7 +477,7 @@ export class Runner implements Host {
     Effect.gen({ self: this }, function*() {
       yield* Effect.ignore(this.send({ _tag: "Suspend", reason: "the run was closed", actor: "engine" }))
       this.activities.interruptAll("suspend")
-      yield* this.until(() => this.activities.active.size === 0)
+      yield* this.watching.until(() => this.activities.active.size === 0)
       yield* this.activities.endCleanings
       yield* this.timer.stop
       yield* Effect.ignore(this.query(() => undefined))
