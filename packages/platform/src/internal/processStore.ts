@@ -28,6 +28,34 @@ export const rootOf = (claim: Claim, start: Start | undefined): JobRoot => ({
   token: claim.token
 })
 
+/** The text of a record of a job; undefined while it is not there. */
+export const readText = (
+  operation: string,
+  id: string,
+  path: string
+): Effect.Effect<string | undefined, ExecutionError> =>
+  Effect.tryPromise({
+    try: async () => {
+      try {
+        return await readFile(path, "utf8")
+      } catch (error) {
+        if (codeOf(error) === "ENOENT") return undefined
+        throw error
+      }
+    },
+    catch: (cause) =>
+      new ExecutionError({ operation, cause, message: `The record ${path} of the job ${id} cannot be read: ${cause}.` })
+  })
+
+/** What is said of a record that cannot be decoded. */
+export const damaged = (operation: string, id: string, path: string) => (cause: Schema.SchemaError): ExecutionError =>
+  new ExecutionError({
+    operation,
+    cause,
+    message: `The record ${path} of the job ${id} is damaged, or of another version: ${cause.message}. ` +
+      `Nothing is guessed from it: mend or remove the job's directory.`
+  })
+
 /** The jobs under one directory, which has to be an absolute path. */
 export const makeStore = (root: string) => {
   const directoryOf = (id: string): string => join(root, id)
@@ -35,34 +63,10 @@ export const makeStore = (root: string) => {
   /** A record of a job; undefined while it is not there. */
   const read = Effect.fnUntraced(function*<Name extends RecordName>(operation: string, id: string, name: Name) {
     const path = join(directoryOf(id), name)
-    const text = yield* Effect.tryPromise({
-      try: async () => {
-        try {
-          return await readFile(path, "utf8")
-        } catch (error) {
-          if (codeOf(error) === "ENOENT") return undefined
-          throw error
-        }
-      },
-      catch: (cause) =>
-        new ExecutionError({
-          operation,
-          cause,
-          message: `The record ${path} of the job ${id} cannot be read: ${cause}.`
-        })
-    })
+    const text = yield* readText(operation, id, path)
     if (text === undefined) return undefined
     const schema: (typeof records)[Name] = records[name]
-    return yield* Schema.decodeUnknownEffect(schema)(text).pipe(
-      Effect.mapError((cause) =>
-        new ExecutionError({
-          operation,
-          cause,
-          message: `The record ${path} of the job ${id} is damaged, or of another version: ${cause.message}. ` +
-            `Nothing is guessed from it: mend or remove the job's directory.`
-        })
-      )
-    )
+    return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(text), damaged(operation, id, path))
   })
 
   const ensureId = (id: string): Effect.Effect<void, JobNotFound> => isJobId(id) ? Effect.void : notFound(id)
@@ -138,5 +142,5 @@ export const makeStore = (root: string) => {
     return found
   })
 
-  return { directoryOf, read, facts, handle }
+  return { directoryOf, ensureId, notFound, lastSign, read, facts, handle }
 }

@@ -33,13 +33,15 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import assert from "node:assert"
 import { randomUUID } from "node:crypto"
-import { Execution, hasSucceeded, JobHandle, JobStatus } from "../Execution.ts"
+import { durations, Execution, hasSucceeded, JobHandle, JobStatus } from "../Execution.ts"
 import type { Printed, Script } from "../execution/Simulated.ts"
 
 /** What a job of the suite has to do. */
 export interface SuiteJob {
   readonly stdout: ReadonlyArray<Printed>
   readonly stderr: ReadonlyArray<Printed>
+  /** What it writes to `$ESPALIER_JOB_DIR/progress.txt`. */
+  readonly progress: ReadonlyArray<Printed>
   readonly durationMillis: number
   readonly exitCode: number
   /** It ends itself by this signal. */
@@ -62,14 +64,15 @@ export interface Options {
   /** A directory that jobs may run in. */
   readonly directory: string
   /** A second engine on the same jobs, as after a restart. */
-  readonly otherEngine: Layer.Layer<Execution>
+  readonly otherEngine: Layer.Layer<Execution, unknown>
 }
 
 const nodeProgram = `
-const { writeSync } = require("node:fs")
+const { openSync, writeSync } = require("node:fs")
 const job = JSON.parse(process.argv[1])
+const progress = job.progress.length === 0 ? 0 : openSync(process.env.ESPALIER_JOB_DIR + "/progress.txt", "a")
 if (job.ignoresTermination) process.on("SIGTERM", () => {})
-for (const [descriptor, said] of [[1, job.stdout], [2, job.stderr]])
+for (const [descriptor, said] of [[1, job.stdout], [2, job.stderr], [progress, job.progress]])
   for (const one of said)
     one.atMillis === 0 ? writeSync(descriptor, one.text) : setTimeout(() => writeSync(descriptor, one.text), one.atMillis)
 setTimeout(() => job.signal === null ? process.exit(job.exitCode) : process.kill(process.pid, job.signal), job.durationMillis)
@@ -91,6 +94,7 @@ export const simulatedScript: Script = (request) => {
   return {
     stdout: job.stdout,
     stderr: job.stderr,
+    progress: job.progress,
     durationMillis: job.durationMillis,
     exitCode: job.exitCode,
     ignoresTermination: job.ignoresTermination,
@@ -110,6 +114,7 @@ export const passingTime = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Eff
 const quiet: SuiteJob = {
   stdout: [],
   stderr: [],
+  progress: [],
   durationMillis: 0,
   exitCode: 0,
   signal: null,
@@ -338,11 +343,58 @@ export const cases = (options: Options): ReadonlyArray<SuiteCase<Execution | Sco
       })),
 
     make(
-      "a program that cannot be started fails its launch, again and again, and its status says so",
+      "a job that asks a scheduler for something runs where there is no scheduler too",
+      (execution, key) =>
+        Effect.gen(function*() {
+          const job = yield* execution.launch({ ...request(key, {}), resources: { cpus: 1, memoryBytes: 100e6 } })
+          assert.ok(hasSucceeded(yield* execution.await(job.id)))
+        })
+    ),
+
+    make("the time in the queue and the time of running are told apart", (execution, key) =>
+      Effect.gen(function*() {
+        const job = yield* execution.launch(request(key, { durationMillis: 100 }))
+        const { queuedMillis, ranMillis } = durations(yield* execution.await(job.id))
+        assert.ok(queuedMillis !== null && queuedMillis >= 0, String(queuedMillis))
+        assert.ok(ranMillis !== null && ranMillis >= 90, String(ranMillis))
+      })),
+
+    make(
+      "a progress file that the job writes is its progress, whatever it prints",
+      (execution, key) =>
+        Effect.gen(function*() {
+          const job = yield* execution.launch(
+            request(key, {
+              progress: [says("10%\n"), says("20%\n", 10)],
+              stdout: [says("chatter\n", 30)],
+              durationMillis: 60
+            })
+          )
+          yield* execution.await(job.id)
+          assert.strictEqual(Option.getOrThrow(yield* execution.progress(job.id)).line, "20%")
+        })
+    ),
+
+    make("keys of any characters are keys", (execution, key) =>
+      Effect.gen(function*() {
+        for (const ugly of ["--help", "$(touch /tmp/x)", "a\nb", "'\"`|;&", "%j\\", "é 漢", "../..", " "]) {
+          const asked = request(`${ugly}${key}`, { stdout: [says("ran\n")] })
+          const job = yield* execution.launch(asked)
+          assert.strictEqual(job.key, asked.key)
+          assert.deepStrictEqual(Option.getOrThrow(yield* execution.find(asked.key)), job)
+          assert.ok(hasSucceeded(yield* execution.await(job.id)), ugly)
+          assert.strictEqual(yield* output(execution, job.id, "stdout"), "ran\n")
+        }
+      })),
+
+    make(
+      "a program that cannot be started fails its launch, or its job where there is a queue, and its launch from then on",
       (execution, key) =>
         Effect.gen(function*() {
           const asked = request(key, { missing: true })
-          const first = yield* Effect.flip(execution.launch(asked))
+          const launched = yield* Effect.result(execution.launch(asked))
+          if (launched._tag === "Success") yield* execution.await(launched.success.id)
+          const first = launched._tag === "Failure" ? launched.failure : yield* Effect.flip(execution.launch(asked))
           assert.strictEqual(first.reason, "ProgramNotStarted")
           assert.strictEqual(first.code, "ENOENT")
           assert.ok(first.message.includes(first.program) || first.program === "simulated")

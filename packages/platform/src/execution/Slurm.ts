@@ -1,0 +1,410 @@
+/**
+ * Jobs of a Slurm cluster: submitted with `sbatch`, looked up with `squeue` and `scontrol` (and `sacct`, where the cluster
+ * has accounting), ended with `scancel`. All by argument arrays: no text of a request reaches a shell.
+ *
+ * What Slurm runs is the wrapper that local jobs have too (`internal/processWrapper.ts`), on the machine that it chose. It
+ * claims the key, runs the command, applies the time-out, measures, and records how the job ended, all in the job's
+ * directory, which therefore has to lie on a disk that the engine and the machines share. So an exit code is exact and
+ * stays, though a cluster without accounting forgets a job some minutes after its end (`MinJobAge`). The scheduler
+ * is asked for what only it knows: why a job waits, and who ended it (time limit, memory, preemption, a failed node).
+ *
+ * ```
+ * <directory>/.place                         tells this directory from other runs of the same user
+ * <directory>/<id>/command.json claim start.json exit.json cancel.json system.json stdout.log ...   as for local jobs
+ *                  submit-<token> submission.json verdict.json batch.sh slurm.log                   internal/slurmRecords.ts
+ * ```
+ *
+ * Consequences to know:
+ *
+ * - `launch` returns when the job is queued. That its program cannot be started shows in its status.
+ * - A job is never requeued (`--no-requeue`). Should an administrator force it, the claim keeps it from running twice.
+ * - What a scheduler says is known when it is asked: every `pollEvery` while something is waited for. A job whose wrapper
+ *   gives signs of life (every 5 s) is not asked about.
+ * - Where the cluster tracks processes by their parents (`proctrack/linuxproc`), what a killed wrapper leaves runs on. With
+ *   `proctrack/cgroup` Slurm ends it.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { mkdir, stat } from "node:fs/promises"
+import { resolve } from "node:path"
+import {
+  Execution,
+  ExecutionError,
+  isTerminal,
+  type JobHandle,
+  type JobNotFound,
+  type JobRequest,
+  type JobResources,
+  type JobStatus,
+  type JobUsage,
+  LaunchFailed,
+  type TerminalStatus
+} from "../Execution.ts"
+import { createOnce, files, jobId } from "../internal/processFiles.ts"
+import { lastLine } from "../internal/processLog.ts"
+import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
+import type { Command } from "../internal/processRecords.ts"
+import { problemOf } from "../internal/processRequest.ts"
+import { watchFiles } from "../internal/processWatch.ts"
+import { cancelSlurm } from "../internal/slurmCancel.ts"
+import { type Programs, programs as defaultPrograms, type Running } from "../internal/slurmCommand.ts"
+import { slurmFiles } from "../internal/slurmRecords.ts"
+import { problemOfArgument, problemOfDirectory, problemOfResources } from "../internal/slurmRequest.ts"
+import { type Listing, makeScheduler } from "../internal/slurmScheduler.ts"
+import { isOver, standingOf } from "../internal/slurmStates.ts"
+import { decideSlurm, judge, type Patience } from "../internal/slurmStatus.ts"
+import { makeSlurmStore } from "../internal/slurmStore.ts"
+import { makeSubmit } from "../internal/slurmSubmit.ts"
+
+/** Where jobs lie, what they ask for, and how Slurm is talked to. */
+export interface Options {
+  /** The directory of all jobs, on a disk that the engine and the cluster's machines share under one path. */
+  readonly directory: string
+  /** Between TERM and KILL: at a time-out, and at a cancel that does not say otherwise. Default: 5 seconds. */
+  readonly grace?: Duration.Input
+  /** What every job asks for, unless its request says otherwise. */
+  readonly resources?: JobResources
+  /** More arguments of `sbatch`, each one long option: `--qos=low`, `--constraint=a100`, `--exclusive`. */
+  readonly extraArguments?: ReadonlyArray<string>
+  /** The cluster's configuration (`SLURM_CONF`), where it is not the machine's own. */
+  readonly configuration?: string
+  /** Where Slurm's programs are. Default: on the PATH. */
+  readonly programs?: Partial<Programs>
+  /** The Node program on the cluster's machines. Default: the path of the one that runs the engine. */
+  readonly node?: string
+  /** How often the scheduler is asked while a job is waited for, for all jobs at once. Default: 10 seconds. */
+  readonly pollEvery?: Duration.Input
+  /** When a command that the scheduler did not answer is tried again. Default: seven times, over two minutes. */
+  readonly retry?: Schedule.Schedule<unknown>
+  /** How long one command may take. Default: 60 seconds. */
+  readonly commandTimeout?: Duration.Input
+  /** How long what one machine wrote may take until all others see it. Default: 15 seconds. */
+  readonly fileDelay?: Duration.Input
+}
+
+/** The layer's options cannot be used. `field` names the one, `value` what it is. */
+export class SlurmOptionsInvalid extends Schema.TaggedError<SlurmOptionsInvalid>()("SlurmOptionsInvalid", {
+  field: Schema.String,
+  value: Schema.String,
+  message: Schema.String
+}) {}
+
+/** The programs that have to be on the machine of the engine; `sacct` is used where there is accounting. */
+export const required: ReadonlyArray<string> = ["sbatch", "squeue", "scontrol", "scancel", "timeout"]
+
+/** How long an interrupted launch may take to be seen through. */
+const launchBound = "10 seconds"
+
+const defaultRetry = Schedule.exponential("1 second").pipe(Schedule.upTo({ times: 7 }))
+
+const problemOfOptions = (options: Options): SlurmOptionsInvalid | undefined => {
+  const invalid = (field: string, value: string, problem: string) =>
+    new SlurmOptionsInvalid({
+      field,
+      value,
+      message: `The option ${field} of the Slurm layer is ${JSON.stringify(value)}: ${problem}.`
+    })
+  const directory = problemOfDirectory(options.directory)
+  if (directory !== undefined) return invalid("directory", options.directory, directory)
+  const resources = problemOfResources(options.resources ?? {})
+  if (resources !== undefined) return invalid("resources", JSON.stringify(options.resources), resources)
+  for (const argument of options.extraArguments ?? []) {
+    const problem = problemOfArgument(argument)
+    if (problem !== undefined) return invalid("extraArguments", argument, problem)
+  }
+  return undefined
+}
+
+/** The service. Use `layer` unless you build layers of your own. */
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Execution["Service"], SlurmOptionsInvalid> {
+  const problem = problemOfOptions(options)
+  if (problem !== undefined) return yield* problem
+  const directory = resolve(options.directory)
+  const duration = (input: Duration.Input | undefined, otherwise: Duration.Input): Duration.Duration =>
+    Duration.fromInputUnsafe(input ?? otherwise)
+  const defaultGrace = Duration.toMillis(duration(options.grace, "5 seconds"))
+  const fileDelayMillis = Duration.toMillis(duration(options.fileDelay, "15 seconds"))
+  const patience: Patience = { fileDelayMillis, silenceMillis: fileDelayMillis + 5000 }
+  const pollEvery = duration(options.pollEvery, "10 seconds")
+  const programs: Programs = { ...defaultPrograms, ...options.programs }
+  const running: Running = {
+    environment: {
+      ...process.env,
+      ...(options.configuration === undefined ? {} : { SLURM_CONF: resolve(options.configuration) })
+    },
+    timeout: duration(options.commandTimeout, "60 seconds"),
+    retry: options.retry ?? defaultRetry
+  }
+  const store = makeSlurmStore(directory)
+  const scheduler = makeScheduler(programs, running, pollEvery)
+  const { settle, submit } = makeSubmit({
+    store,
+    scheduler,
+    programs,
+    running: {
+      ...running,
+      environment: options.configuration === undefined ? {} : { SLURM_CONF: running.environment["SLURM_CONF"] }
+    },
+    node: options.node ?? process.execPath,
+    extraArguments: options.extraArguments ?? [],
+    root: directory
+  })
+
+  const launch = Effect.fn("Slurm.launch")(function*(request: JobRequest) {
+    const fail = (
+      reason: LaunchFailed["reason"],
+      problem: string,
+      more: { readonly code?: string; readonly cause?: unknown } = {}
+    ) =>
+      new LaunchFailed({
+        key: request.key,
+        program: request.argv[0] ?? "",
+        reason,
+        code: more.code ?? null,
+        ...("cause" in more ? { cause: more.cause } : {}),
+        message: `The job ${JSON.stringify(request.key)} was not launched: ${problem}.`
+      })
+    const resources: JobResources = { ...options.resources, ...request.resources }
+    const problem = problemOf(request) ?? problemOfResources(resources)
+    if (problem !== undefined) return yield* fail("InvalidRequest", problem)
+    const id = jobId(request.key)
+    const jobDirectory = store.directoryOf(id)
+
+    const prepare = Effect.gen(function*() {
+      const workingDirectory = resolve(request.directory)
+      const isThere = yield* Effect.promise(() => stat(workingDirectory).then((it) => it.isDirectory(), () => false))
+      if (!isThere) {
+        return yield* fail("DirectoryMissing", `its working directory ${workingDirectory} is not there`, {
+          code: "ENOENT"
+        })
+      }
+      const command: Command = {
+        version: 1,
+        id,
+        key: request.key,
+        argv: request.argv,
+        directory: workingDirectory,
+        environment: request.environment,
+        timeoutMillis: request.timeoutMillis ?? null,
+        graceMillis: defaultGrace,
+        requestedAt: yield* Clock.currentTimeMillis,
+        resources
+      }
+      yield* Effect.tryPromise({
+        try: async () => {
+          await mkdir(jobDirectory, { recursive: true })
+          await createOnce(jobDirectory, files.command, JSON.stringify(command))
+        },
+        catch: (cause) => fail("Infrastructure", `its directory ${jobDirectory} cannot be used: ${cause}`, { cause })
+      })
+      // The first request of a key stays.
+      return (yield* store.read("launch", id, files.command)) ?? command
+    })
+
+    const launching = Effect.gen(function*() {
+      const exit = yield* store.read("launch", id, files.exit)
+      if (exit !== undefined && exit.startError !== null) {
+        return yield* fail("ProgramNotStarted", exit.startError.message, { code: exit.startError.code })
+      }
+      const known = (yield* settle("launch", id, request.key)) === undefined
+        ? undefined
+        : yield* store.handle("launch", id)
+      if (known !== undefined) return known
+      yield* submit(id, yield* prepare)
+      const handle = yield* store.handle("launch", id)
+      return handle ?? (yield* fail("Infrastructure", `its records under ${jobDirectory} were removed`))
+    }).pipe(
+      Effect.catchTag(
+        "CommandFailed",
+        (failed) =>
+          Effect.fail(
+            failed.kind === "refused"
+              ? fail("InvalidRequest", `Slurm refused it: ${failed.said}`, { cause: failed })
+              : failed.kind === "missing"
+              ? fail("Infrastructure", `${failed.message}; install Slurm's commands, or say where they are`, {
+                cause: failed
+              })
+              : fail("Infrastructure", `Slurm did not take it, however often it was asked: ${failed.said}`, {
+                cause: failed
+              })
+          )
+      ),
+      Effect.catchTag("ExecutionError", (cause) => Effect.fail(fail("Infrastructure", cause.message, { cause })))
+    )
+    // An interrupted launch is seen through: a submission that was sent cannot be taken back, and who looks for it now
+    // (`find`, to cancel it) has to find it. What takes longer is found by its record, `submit-<token>`.
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        Effect.forkDetach(launching, { startImmediately: true }),
+        (fiber) =>
+          restore(Fiber.join(fiber)).pipe(
+            Effect.onInterrupt(() =>
+              Effect.flatMap(
+                Effect.timeoutOption(Fiber.await(fiber), launchBound),
+                (ended) => Option.isSome(ended) ? Effect.void : Fiber.interrupt(fiber)
+              )
+            )
+          )
+      )
+    )
+  })
+
+  const find = Effect.fn("Slurm.find")(function*(key: string) {
+    const id = jobId(key)
+    const found = yield* settle("find", id, key)
+    const handle: JobHandle | undefined = found === undefined ? undefined : yield* store.handle("find", id)
+    return Option.fromUndefinedOr(handle)
+  })
+
+  /** The words about one key, out of the shared listing. */
+  const wordsOf = Effect.fnUntraced(function*(operation: string, key: string, after: number) {
+    const listing: Listing = yield* scheduler.list(operation, after)
+    const name = yield* store.nameOf(operation, key)
+    return { asOf: listing.asOf, words: listing.words.filter((one) => one.name === name) }
+  })
+
+  const status = Effect.fnUntraced(function*(
+    id: string,
+    operation = "status"
+  ): Effect.fn.Return<JobStatus, ExecutionError | JobNotFound> {
+    const known = yield* store.verdict(operation, id)
+    if (known !== undefined) return known
+    const first = decideSlurm(yield* store.facts(operation, id, undefined), patience)
+    if (first._tag === "Status") return first.status
+    const command = yield* store.read(operation, id, files.command)
+    if (command === undefined) return { _tag: "Pending" }
+    const listing = yield* wordsOf(operation, command.key, 0)
+    // The listing first, then the files: `facts` says why.
+    const facts = yield* store.facts(operation, id, listing)
+    const decision = decideSlurm(facts, patience)
+    switch (decision._tag) {
+      case "AskScheduler":
+        return { _tag: "Pending" }
+      case "Status": {
+        const { status } = decision
+        return status._tag === "Lost" ? yield* store.recordVerdict(operation, id, status, null) : status
+      }
+      case "AskEnd": {
+        const end = yield* scheduler.scriptEnd(operation, decision.word)
+        const said = yield* lastLine([`${store.directoryOf(id)}/${slurmFiles.log}`])
+        const verdict = judge(facts, decision.word, end, said?.line)
+        return yield* store.recordVerdict(operation, id, verdict, JSON.stringify(decision.word))
+      }
+      case "Forgotten": {
+        const name = yield* store.nameOf(operation, command.key)
+        const accounts = yield* scheduler.accounts(operation, name, command.requestedAt)
+        const account = accounts.find((one) => one.id === facts.claim?.schedulerId) ??
+          (facts.claim === undefined ? accounts.at(-1) : undefined)
+        const verdict = account !== undefined && isOver(standingOf(account.state))
+          ? judge(facts, account, account.end, undefined)
+          : decision.otherwise
+        return yield* store.recordVerdict(
+          operation,
+          id,
+          verdict,
+          account === undefined ? null : JSON.stringify(account)
+        )
+      }
+    }
+  })
+
+  const awaitEnd = Effect.fn("Slurm.await")(function*(id: string) {
+    const now = yield* status(id, "await")
+    if (isTerminal(now)) return now
+    // The listing that `status` shares is renewed every `pollEvery`; files are looked at each second, as they may be
+    // on a disk that does not tell of changes.
+    const change = yield* watchFiles(store.directoryOf(id), [files.exit, files.cancel, files.verdict], slowLook)
+    while (true) {
+      const now = yield* status(id, "await")
+      if (isTerminal(now)) return now as TerminalStatus
+      yield* change
+    }
+  }, Effect.scoped)
+
+  const progress = Effect.fn("Slurm.progress")(function*(id: string) {
+    yield* store.facts("progress", id, undefined)
+    return yield* progressOf(store.directoryOf(id))
+  })
+
+  const usage = Effect.fn("Slurm.usage")(function*(id: string) {
+    yield* store.facts("usage", id, undefined)
+    const measured = (yield* store.read("usage", id, files.system))?.usage
+    const command = yield* store.read("usage", id, files.command)
+    if (measured === undefined || measured === null || command === undefined) return Option.none<JobUsage>()
+    const claim = yield* store.read("usage", id, files.claim)
+    const isEnded = (yield* store.read("usage", id, files.exit)) !== undefined
+    const accounts = isEnded
+      ? yield* scheduler.accounts("usage", yield* store.nameOf("usage", command.key), command.requestedAt)
+      : []
+    const account = accounts.find((one) => one.id === claim?.schedulerId)
+    return Option.some<JobUsage>({
+      ...measured,
+      requested: command.resources ?? {},
+      ...(account === undefined ? {} : {
+        accounted: { cpuSeconds: account.cpuSeconds, peakMemoryBytes: account.peakMemoryBytes }
+      })
+    })
+  })
+
+  const logs: Execution["Service"]["logs"] = (id, options) =>
+    Stream.unwrap(
+      Effect.as(
+        store.facts("logs", id, undefined),
+        follow(id, store.directoryOf(id), options, Effect.map(status(id, "logs"), isTerminal))
+      )
+    )
+
+  const cancel = Effect.fn("Slurm.cancel")(function*(
+    id: string,
+    options?: { readonly grace?: Duration.Input }
+  ) {
+    const { survivors } = yield* store.facts("cancel", id, undefined)
+    const before = yield* status(id, "cancel")
+    if (isTerminal(before) && before._tag !== "Lost" && survivors.length === 0) return
+    const command = yield* store.read("cancel", id, files.command)
+    if (command === undefined) return
+    const graceMillis = options?.grace === undefined
+      ? defaultGrace
+      : Duration.toMillis(Duration.fromInputUnsafe(options.grace))
+    yield* cancelSlurm(store, scheduler, id, command.key, graceMillis, settle("cancel", id, command.key))
+    // What the scheduler said before it was told to cancel is of no use any more.
+    yield* scheduler.list("cancel", yield* Clock.currentTimeMillis)
+  }, Effect.scoped)
+
+  return { launch, find, status: (id) => status(id), await: awaitEnd, progress, logs, usage, cancel }
+})
+
+/**
+ * Jobs of a Slurm cluster. Making the layer starts nothing and asks nothing; it fails when its options cannot be used.
+ *
+ * @example
+ * ```ts
+ * import * as Slurm from "@espalier/platform/execution/Slurm"
+ * import { Effect } from "effect"
+ * import assert from "node:assert"
+ *
+ * const cluster = Slurm.layer({
+ *   directory: "/shared/espalier/jobs",
+ *   resources: { partition: "gpu", cpus: 8, memoryBytes: 32e9, gpus: 1 },
+ *   extraArguments: ["--qos=low"]
+ * })
+ * assert.ok(cluster)
+ *
+ * // What would break a promise of the layer is refused, and why.
+ * const refused = await Effect.runPromise(
+ *   Effect.flip(Slurm.make({ directory: "/shared/espalier/jobs", extraArguments: ["--requeue"] }))
+ * )
+ * assert.match(refused.message, /--requeue is not for you to give: a job is started once/)
+ * ```
+ */
+export const layer = (options: Options): Layer.Layer<Execution, SlurmOptionsInvalid> =>
+  Layer.effect(Execution, make(options))
