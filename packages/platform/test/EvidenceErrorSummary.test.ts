@@ -125,7 +125,10 @@ Traceback (most recent call last):
     raise ValueError("bad shape (3, 4)")
 ValueError: bad shape (3, 4)
 `
-    assert.strictEqual(summary(traceback), "ValueError: bad shape (3, 4)")
+    assert.strictEqual(
+      summary(traceback),
+      "ValueError: bad shape (3, 4), while handling KeyError: 'first' (at a.py:1)"
+    )
   })
 
   it("in the last line that calls itself one", () => {
@@ -136,7 +139,7 @@ ValueError: bad shape (3, 4)
     assert.strictEqual(summary("\u001b[31mERROR\u001b[0m: disk full\nbye"), "ERROR: disk full")
     assert.strictEqual(
       summary("thread 'main' panicked at src/main.rs:2:5:\nnote: run with RUST_BACKTRACE=1"),
-      "thread 'main' panicked at src/main.rs:2:5:"
+      "panic (at src/main.rs:2:5)"
     )
   })
 

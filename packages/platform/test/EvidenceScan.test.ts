@@ -1,7 +1,8 @@
 import { describe, it } from "@effect/vitest"
 import { type MetricRule, MetricRule as MetricRuleSchema, type Take } from "@espalier/platform/Evidence"
-import { LineSplitter, logTail, Tail } from "@espalier/platform/evidence/LogText"
-import { compile, keyValues, MetricScan, parseNumber } from "@espalier/platform/evidence/MetricScan"
+import { harmless, LineSplitter, logTail, Tail } from "@espalier/platform/evidence/LogText"
+import { compile, MetricScan } from "@espalier/platform/evidence/MetricScan"
+import { keyValues, parseNumber } from "@espalier/platform/evidence/MetricText"
 import { Result, Schema } from "effect"
 import * as fc from "fast-check"
 import assert from "node:assert"
@@ -262,13 +263,13 @@ describe("a log tail", () => {
   }
 
   it("is all there is, when that is little", () => {
-    assert.strictEqual(tail(100, "one\n", "two").text(), "one\ntwo")
+    assert.strictEqual(tail(100, "one\n", "two").end().text, "one\ntwo")
   })
 
   it("begins with a whole line, or at least with a whole character", () => {
-    assert.strictEqual(tail(8, "first\nsec", "ond\nend\n").text(), "end\n")
-    assert.strictEqual(tail(6, "a".repeat(50), "éééé").text(), "ééé")
-    assert.strictEqual(tail(5, "éééé").text(), "éé")
+    assert.strictEqual(tail(8, "first\nsec", "ond\nend\n").end().text, "end\n")
+    assert.strictEqual(tail(6, "a".repeat(50), "éééé").end().text, "ééé")
+    assert.strictEqual(tail(5, "éééé").end().text, "éé")
   })
 
   it("names the outputs that there are, and what is left out", () => {
@@ -277,5 +278,55 @@ describe("a log tail", () => {
       "[stdout]\nx\n[stderr: last 6 of 14 bytes]\nthree\n"
     )
     assert.strictEqual(logTail(tail(9), tail(9)), "")
+  })
+
+  it("is bounded in lines too, and as a terminal would show what was overwritten", () => {
+    const tail = new Tail(1000, 2)
+    tail.push(new TextEncoder().encode("one\ntwo\n 1%\r 50%\r100%\nlast\n"))
+    assert.deepStrictEqual(tail.end(), { text: "100%\nlast\n", bytes: 19 })
+    const open = new Tail(1000, 2)
+    open.push(new TextEncoder().encode("one\ntwo\nthree"))
+    assert.strictEqual(open.end().text, "two\nthree")
+  })
+
+  it("stays within its bytes when control characters become pictures, and invalid bytes marks", () => {
+    const tail = new Tail(100)
+    tail.push(new Uint8Array(1000))
+    assert.ok(Buffer.byteLength(tail.end().text) <= 100)
+    assert.match(tail.end().text, /^\u2400+$/)
+    const invalid = new Tail(100)
+    invalid.push(new Uint8Array(1000).fill(0xff))
+    assert.ok(Buffer.byteLength(invalid.end().text) <= 100)
+    assert.match(invalid.end().text, /^\ufffd+$/)
+  })
+})
+
+describe("text made harmless", () => {
+  it("has no terminal sequence and no control character but tabs and line ends", () => {
+    assert.strictEqual(harmless("\u001b[1;31mred\u001b[0m\tplain\n"), "red\tplain\n")
+    assert.strictEqual(harmless("\u001b]0;title\u0007a\u001b]8;;http://x\u001b\\b\u001b(Bc\u009b31md"), "abcd")
+    assert.strictEqual(harmless("a\0b\u0007c\u007fd\u0085e\u202ef"), "a\u2400b\u2407c\u2421d\ufffde\ufffdf")
+    assert.strictEqual(harmless("\u001b]0;never closed\nnext"), "0;never closed\nnext")
+  })
+
+  it("whatever it was", () => {
+    const piece = fc.constantFrom(
+      "\u001b",
+      "[",
+      "]",
+      "31m",
+      "\u0007",
+      "\u009b",
+      "\\",
+      "P",
+      "x",
+      "\n",
+      "\0",
+      "\u202e",
+      "é"
+    )
+    fc.assert(fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+      assert.doesNotMatch(harmless(pieces.join("")), /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
+    }))
   })
 })

@@ -6,16 +6,24 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type EvidenceRecord, type MetricRule, MetricsMissing } from "../Evidence.ts"
 import { hasSucceeded, type JobHandle, type JobUsage, type LogStream, type TerminalStatus } from "../Execution.ts"
+import type { FoundFiles } from "../internal/evidenceFiles.ts"
+import type { FileSource } from "../internal/metricRules.ts"
 import { ErrorScan, summarize } from "./ErrorSummary.ts"
 import { LineSplitter, logTail, Tail } from "./LogText.ts"
 import { type CompiledRules, MetricScan, type Scanned } from "./MetricScan.ts"
 
-/** How much of a job's output is kept. */
+/** How much of a job's output is kept, and how much of its files is read. */
 export interface Limits {
   /** Of the end of each output, in bytes. Default 4096. */
   readonly tailBytes?: number
+  /** Of the end of each output, in lines. Default 100. */
+  readonly tailLines?: number
   /** Of each line, in bytes: what is beyond is not searched. Default 16384. */
   readonly lineBytes?: number
+  /** How many files a rule may read. When more match, none is read, and a note says so. Default 100. */
+  readonly files?: number
+  /** How long a file may be that a rule reads, in bytes. When one is longer, none is read. Default 1 GiB. */
+  readonly fileBytes?: number
 }
 
 /** What a layer knows of a job. */
@@ -24,6 +32,12 @@ export interface Sources<E> {
   readonly limits: Limits
   /** The bytes of an output that is complete. */
   readonly output: (stream: LogStream) => Stream.Stream<Uint8Array, E>
+  /** The files of the job that a rule reads. `metric` is the first one that does, for messages. */
+  readonly files: (
+    source: FileSource,
+    limits: { readonly files: number; readonly bytes: number },
+    metric: string
+  ) => Effect.Effect<FoundFiles<E>, E>
   readonly usage: JobUsage | undefined
 }
 
@@ -36,6 +50,10 @@ const wanted = (rule: MetricRule): string => {
       return `a JSON line with a number at ${JSON.stringify(rule.field ?? rule.name)}`
     case "Regex":
       return `a line that matches /${rule.pattern}/ with a number in its group`
+    case "Csv":
+      return typeof rule.column === "string"
+        ? `a row with a number under a header ${JSON.stringify(rule.column)}`
+        : `a row with a number in column ${rule.column}, counted from 0`
   }
 }
 
@@ -45,11 +63,14 @@ const streamName: Record<LogStream, string> = {
   metrics: "$ESPALIER_JOB_DIR/metrics.jsonl"
 }
 
+const placeOf = (rule: MetricRule): string =>
+  rule.files === undefined
+    ? `on ${streamName[rule.stream ?? "stdout"]}`
+    : `in ${rule.files} of ${rule.within === "job" ? "$ESPALIER_JOB_DIR" : "its working tree"}`
+
 const missingMessage = (job: JobHandle, scanned: Scanned): string => {
   const one = scanned.missing.length === 1
-  const lacks = scanned.missing.map((rule) =>
-    `${rule.name} (${wanted(rule)} on ${streamName[rule.stream ?? "stdout"]})`
-  )
+  const lacks = scanned.missing.map((rule) => `${rule.name} (${wanted(rule)} ${placeOf(rule)})`)
   const names = new Set(scanned.missing.map((rule) => rule.name))
   const refused = scanned.notes.filter((note) => names.has(note.metric)).map((note) =>
     ` ${note.metric}: ${note.message}.`
@@ -63,48 +84,85 @@ const missingMessage = (job: JobHandle, scanned: Scanned): string => {
     }, or correct the rule, or set required = false.`
 }
 
+/** Reads bytes as lines, and gives them on in batches. */
+const readLines = <E>(
+  bytes: Stream.Stream<Uint8Array, E>,
+  limit: number,
+  take: (lines: ReturnType<LineSplitter["end"]>) => void
+): Effect.Effect<void, E> =>
+  Effect.suspend(() => {
+    const splitter = new LineSplitter(limit)
+    return Effect.map(
+      Stream.runForEach(bytes, (chunk) => Effect.sync(() => take(splitter.push(chunk)))),
+      () => take(splitter.end())
+    )
+  })
+
+/** Reads the files that rules name. What could not be read is noted with each of their metrics. */
+const readFiles = Effect.fnUntraced(function*<E>(
+  scan: MetricScan,
+  { files, limits, rules }: Pick<Sources<E>, "files" | "limits" | "rules">
+): Effect.fn.Return<void, E> {
+  const sources = new Map(rules.rules.flatMap(({ files, source }) => files === undefined ? [] : [[source, files]]))
+  for (const [source, wanted] of sources) {
+    const metrics = rules.rules.filter((one) => one.source === source).map(({ rule }) => rule.name)
+    const limit = { files: limits.files ?? 100, bytes: limits.fileBytes ?? 2 ** 30 }
+    const found = yield* files(wanted, limit, metrics[0]!)
+    const none = found.files.length === 0 && found.refused.length === 0 ? [`no file matches ${wanted.text}`] : []
+    for (const metric of metrics) {
+      for (const message of [...none, ...found.refused]) scan.note(metric, message)
+    }
+    for (const file of found.files) {
+      scan.start(source)
+      yield* readLines(file.bytes, limits.lineBytes ?? 16_384, (lines) => scan.lines(source, lines))
+    }
+  }
+})
+
+/** What the job used, without the series over time: that is for a view of the job, not for its record. */
+const systemOf = (usage: JobUsage): NonNullable<EvidenceRecord["system"]> => ({
+  cpuSecondsUser: usage.cpuSecondsUser,
+  cpuSecondsSystem: usage.cpuSecondsSystem,
+  peakMemoryBytes: usage.peakMemoryBytes,
+  samples: usage.samples,
+  ...(usage.io === undefined ? {} : { io: usage.io }),
+  ...(usage.gpus === undefined ? {} : { gpus: usage.gpus })
+})
+
 /** Collects the evidence of an ended job. */
 export const collect = Effect.fnUntraced(function*<E>(
   job: JobHandle,
   status: TerminalStatus,
-  { limits, output, rules, usage }: Sources<E>
+  sources: Sources<E>
 ): Effect.fn.Return<EvidenceRecord, E | MetricsMissing> {
+  const { limits, output, rules, usage } = sources
   const scan = new MetricScan(rules)
   const errors = { stdout: new ErrorScan(), stderr: new ErrorScan() }
-  const tails = { stdout: new Tail(limits.tailBytes ?? 4096), stderr: new Tail(limits.tailBytes ?? 4096) }
+  const tail = (): Tail => new Tail(limits.tailBytes ?? 4096, limits.tailLines ?? 100)
+  const tails = { stdout: tail(), stderr: tail() }
   const failed = !hasSucceeded(status)
   for (const stream of ["stdout", "stderr", "metrics"] as const) {
-    const splitter = new LineSplitter(limits.lineBytes ?? 16_384)
-    const take = (lines: ReturnType<LineSplitter["end"]>): void => {
-      for (const { cut, text } of lines) {
-        scan.line(stream, text, cut)
-        if (failed && stream !== "metrics") errors[stream].line(text)
-      }
-    }
-    yield* Stream.runForEach(output(stream), (chunk) =>
-      Effect.sync(() => {
-        if (stream !== "metrics") tails[stream].push(chunk)
-        take(splitter.push(chunk))
-      }))
-    take(splitter.end())
+    const bytes = stream === "metrics"
+      ? output(stream)
+      : Stream.tap(output(stream), (chunk) => Effect.sync(() => tails[stream].push(chunk)))
+    yield* readLines(bytes, limits.lineBytes ?? 16_384, (lines) => {
+      scan.lines(stream, lines)
+      if (failed && stream !== "metrics") { for (const { text } of lines) errors[stream].line(text) }
+    })
   }
+  yield* readFiles(scan, sources)
   const scanned = scan.result()
   const times = status._tag === "Lost" ? { startedAt: null, endedAt: null } : status
   const evidence: EvidenceRecord = {
     metrics: scanned.metrics,
+    samples: scanned.samples,
     missing: scanned.missing.map((rule) => rule.name),
     notes: scanned.notes,
-    ...(usage === undefined ? {} : {
-      system: {
-        cpuSecondsUser: usage.cpuSecondsUser,
-        cpuSecondsSystem: usage.cpuSecondsSystem,
-        peakMemoryBytes: usage.peakMemoryBytes,
-        samples: usage.samples
-      }
-    }),
+    ...(usage === undefined ? {} : { system: systemOf(usage) }),
     exitCode: status._tag === "Exited" ? status.exitCode : null,
     signal: status._tag === "Exited" ? status.signal : null,
     timedOut: status._tag === "Exited" && status.timedOut === true,
+    outOfMemory: status._tag === "Exited" && status.outOfMemory === true,
     errorSummary: summarize(status, errors.stdout, errors.stderr),
     logTail: logTail(tails.stdout, tails.stderr),
     durationMillis: times.startedAt === null || times.endedAt === null ? null : times.endedAt - times.startedAt

@@ -2,146 +2,146 @@
  * Why a job failed, from what it printed: the one or two lines that a person would look for. Pure, one pass,
  * bounded memory.
  *
- * What is recognised, best first:
+ * Each language's errors have a reader of their own under `internal/error*.ts`: JavaScript and Java, Python, Rust, Go,
+ * C and C++. Each reports what it finds, and how sure it is; `internal/errorFinding.ts` says which report is the
+ * reason. Of an error with causes the outermost and the root are named, and where the root was raised.
  *
- * 1. what ended a Node process: the error after the `^` mark, confirmed by the line `Node.js v...`; an exhausted heap;
- * 2. the last line of the last Python traceback;
- * 3. the last error with a stack (`SomeError: message`, then lines `at ...`);
- * 4. the last line that calls itself an error.
- *
- * Of an error with causes (`[cause]: ...`) the innermost is the root, and is named too.
+ * The lines of several processes that came together (`[rank3]: ...`, as launchers print them) are read apart. There the
+ * first to fail is the reason: the others fail because it has gone.
  */
 import { describe, hasSucceeded, type TerminalStatus } from "../Execution.ts"
+import { type ErrorReader, type Finding, Findings } from "../internal/errorFinding.ts"
+import { GoErrors } from "../internal/errorGo.ts"
+import { NativeErrors } from "../internal/errorNative.ts"
+import { PythonErrors } from "../internal/errorPython.ts"
+import { RustErrors } from "../internal/errorRust.ts"
+import { StackErrors } from "../internal/errorStack.ts"
+import { harmless } from "./LogText.ts"
 
 const summaryLength = 600
+/** Of a line, in characters. What is beyond is data, and no heading of an error. */
+const lineLength = 1000
+/** More processes than these in one output are read as one. */
+const processLimit = 64
 
-/** What was found, and how sure it is: lower is surer. */
-export interface FoundError {
-  readonly rank: number
-  readonly text: string
+/** What was found, and how sure it is: higher is surer. */
+export interface FoundError extends Finding {
+  readonly score: number
 }
 
-interface Block {
-  readonly head: string
-  /** It came after the mark that Node prints under the line that threw. */
-  readonly uncaught: boolean
-  frame: string | undefined
-  root: string | undefined
-  rootFrame: string | undefined
-}
-
-const terminalSequences = /\u001b\[[0-?]*[ -/]*[@-~]/g
-/** `Error: message`, `TypeError [CODE]: message`, `module.SomeException: message`, also without a message. */
-const errorHead = /^\s*(?:Uncaught )?((?:[A-Za-z_$][\w$.]*)?(?:Error|Exception)\b(?: \[[\w.-]+\])?(?:: .*)?)$/
-const frameLine = /^\s+at (.+?)(?: \{)?$/
-const causeLine = /^\s*(?:\[cause\]|Caused by|cause): (.+)$/
-const caretLine = /^\s*\^+\s*$/
-const ownWords =
-  /\b(?:error|fatal|panic|exception)\b\s*[:\]!]|^\s*(?:error|fatal|panic)\b|panicked at|segmentation fault/i
+const timestamp = /^\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?(?:\s|$)/
+const processPrefixes: ReadonlyArray<RegExp> = [
+  /^\[(?:default\d+|(?:rank|worker|replica|node|trainer|gpu|proc|process)[ _:-]?\d+)\]:? ?/i, // torch and others
+  /^\[\d+(?:,\d+)?\]<(?:stdout|stderr)>:/, // mpirun --tag-output
+  /^\[\d+\]: /,
+  /^\d{1,5}: /, // srun --label
+  /^\((?:[\w.<>]+ )?pid=\d+(?:, ip=[\d.]+)?\) /, // Ray
+  /^[\w.-]+ +\| / // docker compose
+]
+const ownWords = new RegExp(
+  [
+    String.raw`\b(?:error|fatal|panic|exception)\b\s*[:\]!]`,
+    String.raw`^\s*(?:error|fatal|panic)\b`,
+    String.raw`\[Errno \d+\]`,
+    String.raw`out of memory`
+  ].join("|"),
+  "i"
+)
 const namedError = /\b[A-Z]\w*(?:Error|Exception):/
+/** A progress bar as tqdm draws it. It ends without a line end: what comes next in its line is another's. */
+const progressBar = /^[^%|]*\d%\|[^|]*\|[^\]]*\]/
+/** What a line must hold to be the beginning of anything. Most lines hold none of it, and are not looked at further. */
+const trigger = new RegExp(
+  [
+    "error|exception|panic|traceback|fatal|sanitizer|fault|terminat|abort|killed|assertion|caused by|detected",
+    String.raw`illegal|free\(\)|corrupt|malloc|munmap_chunk|unlink_chunk|unhandled|memory|errno|node\.js v|bus error`,
+    String.raw`^\s*\^+\s*$|^\s+File "`
+  ].join("|"),
+  "i"
+)
+/** How many lines are read on after one that belonged to something: those of others may come in between. */
+const attention = 250
 
-/** A frame of the program itself, not of Node and not of a library. */
-const isOwnFrame = (frame: string): boolean => !frame.includes("node:") && !frame.includes("node_modules")
+const withoutTime = (text: string): string => /^\[?\d{4}[-/]/.test(text) ? text.replace(timestamp, "") : text
 
-const render = (block: Block): string => {
-  const place = block.rootFrame ?? block.frame
-  const where = place === undefined ? "" : ` (at ${place})`
-  const root = block.root === undefined || block.root === block.head ? "" : `, caused by ${block.root}`
-  return `${block.head.replace(/ \{$/, "")}${root.replace(/ \{$/, "")}${where}`
+/** The readers of one process, in the order in which they are asked: the first one that knows a line has it. */
+class ProcessErrors {
+  readonly prefix: string
+  readonly findings = new Findings()
+  private previous = ""
+  private attention = 0
+  private readonly readers: ReadonlyArray<ErrorReader> = [
+    new PythonErrors(this.findings.report),
+    new RustErrors(this.findings.report),
+    new GoErrors(this.findings.report),
+    new NativeErrors(this.findings.report),
+    new StackErrors(this.findings.report)
+  ]
+
+  constructor(prefix: string) {
+    this.prefix = prefix
+  }
+
+  line(text: string, at: number): void {
+    const previous = this.previous
+    this.previous = text
+    const isTrigger = trigger.test(text)
+    if (!isTrigger && this.attention === 0) return
+    this.attention--
+    if (this.readers.some((reader) => reader.line(text, at, previous))) this.attention = attention
+    else if (isTrigger) {
+      this.attention = attention
+      if (ownWords.test(text) || namedError.test(text)) {
+        this.findings.report({ sureness: "said", derived: false, text: text.trim(), at })
+      }
+    }
+  }
 }
 
 /** Reads one output, line by line, and remembers the error that ended the job. */
 export class ErrorScan {
-  private block: Block | undefined
-  private lastStack: Block | undefined
-  private fatal: string | undefined
-  private traceback: string | undefined
-  private generic: string | undefined
+  private readonly processes = new Map<string, ProcessErrors>()
+  private at = 0
   private lastWords: string | undefined
-  private inTraceback = false
-  private afterCaret = false
 
   /** One line, without its end. */
   line(raw: string): void {
-    const text = raw.replaceAll(terminalSequences, "").trimEnd()
+    let text = withoutTime(harmless(raw.slice(0, lineLength))).trimEnd()
+    if (text === "") return
+    const prefix = this.prefixOf(text)
+    if (prefix !== "") text = withoutTime(text.slice(prefix.length))
+    if (text.includes("%|")) text = text.replace(progressBar, "")
     if (text.trim() === "") return
-    if (this.traceLine(text)) return
-    if (caretLine.test(text)) {
-      this.afterCaret = true
-      return
+    if (!/^[\s^~-]*$/.test(text)) this.lastWords = text.trim()
+    let process = this.processes.get(prefix)
+    if (process === undefined) {
+      process = new ProcessErrors(prefix.trim())
+      this.processes.set(prefix, process)
     }
-    if (/^Node\.js v\d+/.test(text)) {
-      const ended = this.block?.uncaught === true ? this.block : this.lastStack
-      if (ended !== undefined) this.fatal = render(ended)
-      this.block = undefined
-      return
+    process.line(text, this.at++)
+  }
+
+  /** What names the process that a line is from; empty where nothing does. */
+  private prefixOf(text: string): string {
+    if (!/^[[(\d]| \| /.test(text)) return ""
+    for (const pattern of processPrefixes) {
+      const found = pattern.exec(text)?.[0]
+      if (found !== undefined && (this.processes.size < processLimit || this.processes.has(found))) return found
     }
-    this.lastWords = text.trim()
-    const heap = /FATAL ERROR: (.*out of memory.*)$/i.exec(text)
-    if (heap !== null) this.fatal = heap[0]
-    if (this.blockLine(text)) return
-    if (ownWords.test(text) || namedError.test(text)) this.generic = text.trim()
+    return ""
   }
 
   /** The best that was found; undefined when nothing looked like an error. */
   found(): FoundError | undefined {
-    const found = [
-      this.fatal,
-      this.traceback,
-      this.lastStack === undefined ? undefined : render(this.lastStack),
-      this.generic
-    ]
-    const rank = found.findIndex((one) => one !== undefined)
-    return rank < 0 ? undefined : { rank, text: found[rank]! }
+    return [...this.processes.values()].flatMap(({ findings, prefix }): Array<FoundError> => {
+      const best = findings.best()
+      return best === undefined ? [] : [{ ...best, text: prefix === "" ? best.text : `${prefix} ${best.text}` }]
+    }).sort((a, b) => b.score - a.score || a.at - b.at)[0]
   }
 
   /** The last line that is not blank: better than nothing, when it stands in the error output of a job that failed. */
   last(): string | undefined {
     return this.lastWords
-  }
-
-  /** Python: indented lines after the heading, then the error at the margin. */
-  private traceLine(text: string): boolean {
-    if (/^\s*Traceback \(most recent call last\):/.test(text)) {
-      this.inTraceback = true
-      return true
-    }
-    if (!this.inTraceback) return false
-    if (/^\s/.test(text)) return true
-    this.traceback = text
-    this.lastWords = text
-    this.inTraceback = false
-    return true
-  }
-
-  /** JavaScript: a head, the rest of its message, frames, causes. True when the line belongs to such a block. */
-  private blockLine(text: string): boolean {
-    if (this.afterCaret) {
-      this.afterCaret = false
-      this.block = { head: text.trim(), uncaught: true, frame: undefined, root: undefined, rootFrame: undefined }
-      return true
-    }
-    const frame = frameLine.exec(text)?.[1]
-    if (frame !== undefined && this.block !== undefined) {
-      this.lastStack = this.block
-      if (isOwnFrame(frame)) {
-        if (this.block.root === undefined) this.block.frame ??= frame
-        else this.block.rootFrame ??= frame
-      }
-      return true
-    }
-    const cause = causeLine.exec(text)?.[1]
-    if (cause !== undefined && this.block !== undefined) {
-      this.block.root = cause
-      this.block.rootFrame = undefined
-      return true
-    }
-    const head = errorHead.exec(text)?.[1]
-    if (head === undefined || (this.block?.uncaught === true && /^\s/.test(text))) return false
-    this.block = { head, uncaught: false, frame: undefined, root: undefined, rootFrame: undefined }
-    // Without a stack it is still a line that calls itself an error.
-    this.generic = text.trim()
-    return true
   }
 }
 
@@ -151,7 +151,7 @@ const shorten = (text: string): string => text.length > summaryLength ? `${text.
 export const summarize = (status: TerminalStatus, stdout: ErrorScan, stderr: ErrorScan): string | null => {
   if (hasSucceeded(status)) return null
   if (status._tag !== "Exited" || status.startError !== undefined) return describe(status)
-  const [first] = [stderr.found(), stdout.found()].filter((one) => one !== undefined).sort((a, b) => a.rank - b.rank)
+  const [first] = [stderr.found(), stdout.found()].filter((one) => one !== undefined).sort((a, b) => b.score - a.score)
   const said = first?.text ?? stderr.last()
   // How it ended says more than what it printed before, when somebody else ended it.
   const byOthers = status.signal !== null || status.timedOut === true || status.outOfMemory === true ||

@@ -12,6 +12,33 @@ const carriageReturn = 13
 const decode = (bytes: Uint8Array, start: number, end: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("utf8")
 
+/** What moves a cursor, colours, sets a title or a link: by its first characters, and with its end. */
+const terminalSequence = new RegExp(
+  [
+    String.raw`(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]`,
+    String.raw`\u001b\][^\u0007\u001b\n]{0,4096}(?:\u0007|\u001b\\)`,
+    String.raw`\u001b[PX^_][^\u001b\n]{0,4096}\u001b\\`,
+    String.raw`\u001b[ -/]*[0-~]`
+  ].join("|"),
+  "g"
+)
+/** Control characters, but for tabs and line feeds, and those that turn the direction of text. */
+const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/
+const everyControl = new RegExp(control, "g")
+
+const visible = (character: string): string => {
+  const code = character.charCodeAt(0)
+  if (code < 32) return String.fromCharCode(0x2400 + code)
+  return code === 127 ? "\u2421" : "\ufffd"
+}
+
+/**
+ * Text that a terminal, a page or a prompt can show as it is: terminal sequences are left out, and other control
+ * characters are replaced by pictures of them.
+ */
+export const harmless = (text: string): string =>
+  control.test(text) ? text.replaceAll(terminalSequence, "").replaceAll(everyControl, visible) : text
+
 /**
  * Takes bytes as they come and gives lines. A carriage return ends a line too: progress bars use it. Of a line longer
  * than `limit` bytes only the beginning is kept.
@@ -28,11 +55,16 @@ export class LineSplitter {
 
   push(chunk: Uint8Array): Array<Line> {
     const lines: Array<Line> = []
+    const find = (byte: number, from: number): number => {
+      const at = chunk.indexOf(byte, from)
+      return at < 0 ? chunk.length : at
+    }
     let start = 0
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at]
-      if (byte !== lineFeed && byte !== carriageReturn) continue
-      if (this.openBytes === 0 && at - start <= this.limit) {
+    // Searched natively, and each sort only when the one before is passed: most output has no carriage return at all.
+    let feed = find(lineFeed, 0)
+    let carriage = find(carriageReturn, 0)
+    for (let at = Math.min(feed, carriage); at < chunk.length; at = Math.min(feed, carriage)) {
+      if (this.openBytes === 0 && !this.cut && at - start <= this.limit) {
         // Nearly every line: whole in this chunk, and short.
         if (at > start) lines.push({ text: decode(chunk, start, at), cut: false })
       } else {
@@ -40,6 +72,8 @@ export class LineSplitter {
         this.close(lines)
       }
       start = at + 1
+      if (at === feed) feed = find(lineFeed, start)
+      else carriage = find(carriageReturn, start)
     }
     this.keep(chunk.subarray(start))
     return lines
@@ -71,32 +105,66 @@ export class LineSplitter {
   }
 }
 
-/** Keeps the last bytes of what it is given. */
+/** The end of an output. `bytes`: how many of its bytes that is. */
+export interface End {
+  readonly text: string
+  readonly bytes: number
+}
+
+/** Keeps the last bytes, and of them the last lines, of what it is given. */
 export class Tail {
   /** How many bytes there were in all. */
   total = 0
   private readonly limit: number
+  private readonly lineLimit: number
   private kept: Uint8Array = new Uint8Array()
 
-  constructor(limit: number) {
+  constructor(limit: number, lineLimit = Infinity) {
     this.limit = limit
+    this.lineLimit = lineLimit
   }
 
   push(chunk: Uint8Array): void {
     this.total += chunk.length
     this.kept = chunk.length >= this.limit
-      ? chunk.slice(-this.limit)
+      ? chunk.slice(chunk.length - this.limit)
       : Buffer.concat([this.kept.subarray(Math.max(0, this.kept.length + chunk.length - this.limit)), chunk])
   }
 
-  /** The text kept; it begins with a whole line where one begins within it. */
-  text(): string {
-    if (this.total <= this.limit) return Buffer.from(this.kept).toString("utf8")
+  /** What was kept, harmless to show; it begins with a whole line where one begins within it. */
+  end(): End {
+    const from = Math.max(this.firstLine(), this.firstOfLast())
+    const bytes = this.kept.length - from
+    const text = harmless(overwritten(Buffer.from(this.kept.subarray(from)).toString("utf8")))
+    // Pictures of control characters take more bytes than the characters.
+    const shown = Buffer.from(text)
+    if (shown.length <= this.limit) return { text, bytes }
+    const last = shown.subarray(shown.length - this.limit)
+    return { text: last.subarray(firstCharacter(last)).toString("utf8"), bytes }
+  }
+
+  private firstLine(): number {
+    if (this.total <= this.limit) return 0
     const lineEnd = this.kept.indexOf(lineFeed)
-    const from = lineEnd >= 0 && lineEnd < this.kept.length - 1 ? lineEnd + 1 : firstCharacter(this.kept)
-    return Buffer.from(this.kept.subarray(from)).toString("utf8")
+    return lineEnd >= 0 && lineEnd < this.kept.length - 1 ? lineEnd + 1 : firstCharacter(this.kept)
+  }
+
+  /** Where the last lines begin. */
+  private firstOfLast(): number {
+    let at = this.kept.at(-1) === lineFeed ? this.kept.length - 1 : this.kept.length
+    for (let lines = 0; lines < this.lineLimit; lines++) {
+      at = at <= 0 ? -1 : this.kept.lastIndexOf(lineFeed, at - 1)
+      if (at < 0) return 0
+    }
+    return at + 1
   }
 }
+
+/** As a terminal shows it: what a carriage return was printed over is gone. */
+const overwritten = (text: string): string =>
+  text.includes("\r")
+    ? text.split("\n").map((line) => line.split("\r").findLast((part) => part !== "") ?? "").join("\n")
+    : text
 
 /** Where the first whole UTF-8 character begins. */
 const firstCharacter = (bytes: Uint8Array): number => {
@@ -109,9 +177,8 @@ const firstCharacter = (bytes: Uint8Array): number => {
 export const logTail = (stdout: Tail, stderr: Tail): string =>
   [["stdout", stdout] as const, ["stderr", stderr] as const].filter(([, tail]) => tail.total > 0).map(
     ([name, tail]) => {
-      const text = tail.text()
-      const shown = Buffer.byteLength(text)
-      const heading = shown < tail.total ? `[${name}: last ${shown} of ${tail.total} bytes]` : `[${name}]`
+      const { bytes, text } = tail.end()
+      const heading = bytes < tail.total ? `[${name}: last ${bytes} of ${tail.total} bytes]` : `[${name}]`
       return `${heading}\n${text}${text.endsWith("\n") ? "" : "\n"}`
     }
   ).join("")

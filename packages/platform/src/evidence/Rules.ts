@@ -1,5 +1,6 @@
 /**
- * Evidence by rules over the logs of whatever runs the jobs: it works on every layer of `Execution`.
+ * Evidence by rules over the logs of whatever runs the jobs: it works on every layer of `Execution`. Rules over files
+ * need the job's directories on this machine, or on a disk that is shared with it.
  *
  * Logs are read as streams: a log of many gigabytes costs time, not memory.
  */
@@ -9,8 +10,19 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Evidence, EvidenceError, type InvalidMetricRule, type MetricRule } from "../Evidence.ts"
 import { Execution, type ExecutionError, type JobNotFound } from "../Execution.ts"
+import { findFiles } from "../internal/evidenceFiles.ts"
 import { collect, type Limits } from "./Collect.ts"
 import { compile } from "./MetricScan.ts"
+
+const noTree = (key: string, metric: string, text: string): Effect.Effect<never, EvidenceError> =>
+  Effect.fail(
+    new EvidenceError({
+      operation: "collect",
+      message:
+        `The rule of the metric ${metric} looks for ${text} in the directory that the job ${key} ran in, which is not ` +
+        "known here: give collect its workingDirectory, or let the job write to $ESPALIER_JOB_DIR and set within to job"
+    })
+  )
 
 /** The rules, and how much of a job's output is kept. */
 export interface Options extends Limits {
@@ -57,7 +69,7 @@ export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule
       const rules = yield* Effect.fromResult(compile(options.rules))
       const execution = yield* Execution
       return Evidence.of({
-        collect: Effect.fn("Evidence.collect")(function*(job, status) {
+        collect: Effect.fn("Evidence.collect")(function*(job, status, collecting) {
           const cannot = (what: string) => (cause: ExecutionError | JobNotFound): EvidenceError =>
             new EvidenceError({
               operation: "collect",
@@ -68,6 +80,12 @@ export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule
           return yield* collect(job, status, {
             rules,
             limits: options,
+            files: (source, limits, metric) => {
+              const directory = source.within === "job" ? job.directory : collecting?.workingDirectory
+              return directory === undefined
+                ? noTree(job.key, metric, source.text)
+                : findFiles(directory, source.glob, limits)
+            },
             usage: Option.getOrUndefined(usage),
             output: (stream) => Stream.mapError(execution.logs(job.id, { stream }), cannot("output"))
           })

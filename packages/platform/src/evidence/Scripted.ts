@@ -7,6 +7,9 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Evidence, type InvalidMetricRule, type MetricRule } from "../Evidence.ts"
 import type { JobHandle, JobUsage, LogStream, TerminalStatus } from "../Execution.ts"
+import type { FoundFiles } from "../internal/evidenceFiles.ts"
+import { pathMatches } from "../internal/glob.ts"
+import type { FileSource } from "../internal/metricRules.ts"
 import { collect, type Limits } from "./Collect.ts"
 import { compile } from "./MetricScan.ts"
 
@@ -16,6 +19,10 @@ export interface ScriptedOutput {
   readonly stderr?: string
   readonly metrics?: string
   readonly usage?: JobUsage
+  /** Files of the directory that it ran in, by their paths in it. */
+  readonly files?: Readonly<Record<string, string>>
+  /** Files of `$ESPALIER_JOB_DIR`. */
+  readonly jobFiles?: Readonly<Record<string, string>>
 }
 
 /** The rules, and what each job printed. */
@@ -57,7 +64,15 @@ export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule
           Effect.suspend(() => {
             const given = options.output(job, status)
             const output = (stream: LogStream) => Stream.encodeText(Stream.succeed(given[stream] ?? ""))
-            return collect(job, status, { rules, limits: options, usage: given.usage, output })
+            const files = (source: FileSource): Effect.Effect<FoundFiles<never>> => {
+              const all = Object.entries((source.within === "job" ? given.jobFiles : given.files) ?? {})
+              const found = all.filter(([path]) => pathMatches(source.glob, path)).sort(([a], [b]) => a < b ? -1 : 1)
+              return Effect.succeed({
+                files: found.map(([path, text]) => ({ path, bytes: Stream.encodeText(Stream.succeed(text)) })),
+                refused: []
+              })
+            }
+            return collect(job, status, { rules, limits: options, usage: given.usage, output, files })
           })
       })
     })

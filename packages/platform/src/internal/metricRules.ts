@@ -1,0 +1,96 @@
+/** Checks the rules of metrics before anything is read by them. Pure. */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { InvalidMetricRule, MetricRule } from "../Evidence.ts"
+import { type Glob, parseGlob } from "./glob.ts"
+
+/** A rule that was checked. `source` names where its lines come from: a stream, or files of a directory. */
+export interface Compiled {
+  readonly rule: MetricRule
+  readonly source: string
+  readonly files: FileSource | undefined
+  readonly pattern: RegExp | undefined
+}
+
+/** Files of a job. */
+export interface FileSource {
+  readonly within: "tree" | "job"
+  /** As the rule wrote it. */
+  readonly text: string
+  readonly glob: Glob
+}
+
+const decode = Schema.decodeUnknownResult(MetricRule)
+
+const groups = (pattern: RegExp): { readonly count: number; readonly names: ReadonlyArray<string> } => {
+  const match = new RegExp(`${pattern.source}|`, pattern.flags).exec("")
+  return { count: (match?.length ?? 1) - 1, names: Object.keys(match?.groups ?? {}) }
+}
+
+const checkPattern = (rule: MetricRule): Result.Result<RegExp | undefined, string> => {
+  if (rule._tag !== "Regex") return Result.succeed(undefined)
+  let pattern: RegExp
+  try {
+    pattern = new RegExp(rule.pattern, "g")
+  } catch (error) {
+    return Result.fail(
+      `has a pattern that is no regular expression: ${error instanceof Error ? error.message : String(error)}`
+    )
+  }
+  const { count, names } = groups(pattern)
+  if (count === 0) {
+    return Result.fail(`has a pattern without a group, ${rule.pattern}: put parentheses around the number`)
+  }
+  if (rule.warmup?._tag === "Until" && !names.includes(rule.warmup.field)) {
+    return Result.fail(
+      `has a warm-up until ${rule.warmup.field}, but its pattern has no group of that name: ` +
+        `write (?<${rule.warmup.field}>...) in it`
+    )
+  }
+  return Result.succeed(pattern)
+}
+
+const checkFiles = (rule: MetricRule): Result.Result<FileSource | undefined, string> => {
+  if (rule.files === undefined) {
+    return rule.within === undefined
+      ? Result.succeed(undefined)
+      : Result.fail("says within, but no files: give the files to look for, or leave within out")
+  }
+  if (rule.stream !== undefined) return Result.fail("has both a stream and files: it can look in one of them")
+  const text = rule.files
+  return Result.map(parseGlob(text), (glob) => ({ within: rule.within ?? "tree", text, glob }))
+}
+
+const checkColumn = (rule: MetricRule): Result.Result<void, string> =>
+  rule._tag === "Csv" && rule.header === false && typeof rule.column === "string"
+    ? Result.fail("names a column of a table without a header: give the column's number, counted from 0")
+    : Result.void
+
+/** Checks rules: their form, patterns that compile and have a group, globs that stay inside, names that differ. */
+export const checkRules = (
+  rules: ReadonlyArray<MetricRule>
+): Result.Result<{ readonly rules: ReadonlyArray<Compiled> }, InvalidMetricRule> => {
+  const names = new Set<string>()
+  const compiled: Array<Compiled> = []
+  for (const rule of rules) {
+    const name = String(rule.name)
+    const fail = (message: string) =>
+      Result.fail(new InvalidMetricRule({ rule: name, message: `The rule of the metric ${name} ${message}.` }))
+    // What comes from code has not met the schema yet.
+    const decoded = decode(rule)
+    if (Result.isFailure(decoded)) return fail(`is none: ${decoded.failure.message}`)
+    if (names.has(name)) return fail("is there twice: give each metric one rule, or another name")
+    names.add(name)
+    const pattern = checkPattern(rule)
+    if (Result.isFailure(pattern)) return fail(pattern.failure)
+    const files = checkFiles(rule)
+    if (Result.isFailure(files)) return fail(files.failure)
+    const column = checkColumn(rule)
+    if (Result.isFailure(column)) return fail(column.failure)
+    const source = files.success === undefined
+      ? rule.stream ?? "stdout"
+      : `${files.success.within} ${files.success.text}`
+    compiled.push({ rule, source, files: files.success, pattern: pattern.success })
+  }
+  return Result.succeed({ rules: compiled })
+}
