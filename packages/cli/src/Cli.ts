@@ -1,10 +1,11 @@
 /**
- * The `espalier` command: `run`, `resume`, `status`, `summary`.
+ * The `espalier` command: `run`, `resume`, `status`, `summary`, `doctor`.
  *
  * What is data goes to standard output, everything else to standard error, so that `--json` can be piped.
  */
 import { Effect } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import * as DoctorCommand from "./DoctorCommand.ts"
 import * as LookCommand from "./LookCommand.ts"
 import * as RunCommand from "./RunCommand.ts"
 import { presenter } from "./Usage.ts"
@@ -41,10 +42,27 @@ const summary = Command.make("summary", input, ({ directory, json }) => LookComm
   Command.withDescription("Make all tables, reports and pictures again from the journal")
 )
 
+const doctor = Command.make(
+  "doctor",
+  {
+    directory: Argument.optional(directory).pipe(
+      Argument.withDescription("The working directory of a project; without one, all that could be used is looked for")
+    ),
+    json
+  },
+  ({ directory, json }) => DoctorCommand.execute(directory, json)
+).pipe(
+  Command.withDescription("Say what the machine lacks, by name, and what to do about it"),
+  Command.withExamples([{
+    command: "espalier doctor runs/pipeline",
+    description: "Exit code 1 when something is missing that its layers need"
+  }])
+)
+
 /** The whole command. */
 export const command = Command.make("espalier").pipe(
   Command.withDescription("Optimise a program by experiments: durable, measured, reproducible"),
-  Command.withSubcommands([run, resume, status, summary])
+  Command.withSubcommands([run, resume, status, summary, doctor])
 )
 
 /**

@@ -19,7 +19,7 @@ const looking = <A, E, R>(
       return yield* new CommandFailed({
         message: `There is no run in ${project.workdir} yet. Begin one: espalier run ${shellWord(given)}`
       })
-    }).pipe(Effect.provide(Autoresearch.layer(project)))
+    }).pipe(Effect.provide(Autoresearch.journal(project.workdir)))
   })
 
 /** Prints where a run stands, and who has it open. */

@@ -2,11 +2,13 @@
  * `run` and `resume`: the run of a directory, followed until it is at rest.
  */
 import * as InProcess from "@espalier/platform/renderer/InProcess"
-import { Autoresearch, Report, TreeView, Views, Workdir } from "@espalier/workflow"
+import { Autoresearch, Layers, Report, TreeView, Views, Workdir } from "@espalier/workflow"
 import { Clock, Console, Effect, FileSystem, Logger, Option, Result, Stream } from "effect"
+import * as DoctorCommand from "./DoctorCommand.ts"
 import * as Follow from "./Follow.ts"
 import { shellWord } from "./Format.ts"
 import * as Output from "./Output.ts"
+import { OwnLayers } from "./OwnLayers.ts"
 import { CommandFailed, documentOf, howToBeginAnew, load, say, titlesOf } from "./Project.ts"
 import { messageOf } from "./Report.ts"
 import * as Screen from "./Screen.ts"
@@ -115,16 +117,18 @@ const refuseLeftOvers = Effect.fnUntraced(function*({ workdir }: Autoresearch.Pr
 /** Begins the run of a directory (`run` only) or goes on with it. */
 export const execute = Effect.fnUntraced(function*(given: string, mode: "run" | "resume", asJson: boolean) {
   const project = yield* load(given)
+  const own = (yield* OwnLayers)(project)
   const output = Output.make(Output.isTerminal() && !asJson, yield* Clock.currentTimeMillis)
+  const earlier = yield* Autoresearch.find(project).pipe(Effect.provide(Autoresearch.journal(project.workdir)))
+  if (Option.isSome(earlier) && (earlier.value.state === "completed" || earlier.value.state === "cancelled")) {
+    const state = earlier.value.state === "completed" ? "complete" : "cancelled"
+    yield* say(`The run in ${project.workdir} is ${state}. ${howToBeginAnew(project)}`)
+    return yield* conclude(project, earlier.value, asJson).pipe(Effect.provide(InProcess.layer()))
+  }
+  if (Option.isNone(earlier)) yield* refuseLeftOvers(project)
+  yield* DoctorCommand.preflight(Layers.requirements(project, own), given)
+  const after = Option.isSome(earlier) ? earlier.value.seq : 0
   yield* Effect.gen(function*() {
-    const earlier = yield* Autoresearch.find(project)
-    if (Option.isSome(earlier) && (earlier.value.state === "completed" || earlier.value.state === "cancelled")) {
-      const state = earlier.value.state === "completed" ? "complete" : "cancelled"
-      yield* say(`The run in ${project.workdir} is ${state}. ${howToBeginAnew(project)}`)
-      return yield* conclude(project, earlier.value, asJson)
-    }
-    if (Option.isNone(earlier)) yield* refuseLeftOvers(project)
-    const after = Option.isSome(earlier) ? earlier.value.seq : 0
     const view = yield* Effect.scoped(Effect.gen(function*() {
       const run = yield* Autoresearch.open(project, { mode, owner: "espalier" })
       yield* Effect.addFinalizer(() => sayIfSuspended(run))
@@ -132,5 +136,5 @@ export const execute = Effect.fnUntraced(function*(given: string, mode: "run" | 
     }))
     yield* sweep(project)
     yield* conclude(project, view, asJson)
-  }).pipe(Effect.provide([Autoresearch.layer(project), InProcess.layer(), Logger.layer([output.logger])]))
+  }).pipe(Effect.provide([Autoresearch.layer(project, own), InProcess.layer(), Logger.layer([output.logger])]))
 })

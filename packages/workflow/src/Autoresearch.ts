@@ -1,24 +1,18 @@
 /**
- * The ready-made composition: from a working directory with an `espalier.toml` to a run of experiments on git worktrees,
- * local processes and a journal on SQLite. Everything here can be composed otherwise: it is `Laboratory.layer` and
+ * The ready-made composition: from a working directory with an `espalier.toml` to a run of experiments on the layers that it
+ * chooses (see `Layers`) and a journal on SQLite. Everything here can be composed otherwise: it is `Laboratory.layer` and
  * layers.
  */
-import { Journal, type Run } from "@espalier/engine"
+import { Journal, type Run, WorkEngine } from "@espalier/engine"
 import * as JournalSqlite from "@espalier/engine/JournalSqlite"
-import * as CommandArtifacts from "@espalier/platform/artifacts/Command"
-import * as NoArtifacts from "@espalier/platform/artifacts/None"
-import type { Artifacts } from "@espalier/platform/Artifacts"
-import type { Evidence } from "@espalier/platform/Evidence"
-import * as Rules from "@espalier/platform/evidence/Rules"
-import type { Execution } from "@espalier/platform/Execution"
-import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
+import type { InvalidMetricRule } from "@espalier/platform/Evidence"
 import { Workspace } from "@espalier/platform/Workspace"
-import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { createHash } from "node:crypto"
 import * as Config from "./Config.ts"
 import * as Confirmation from "./Confirmation.ts"
 import { type Confirm, type Experiment, Laboratory, machinePool, type Plan, Setup } from "./Laboratory.ts"
+import * as Layers from "./Layers.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Planning from "./Planning.ts"
 import * as SearchSpace from "./SearchSpace.ts"
@@ -92,14 +86,24 @@ export const project = (workdir: string, raw: Config.Config): Effect.Effect<Proj
     return { workdir, config, settings, fingerprint: fingerprintOf(raw) }
   })
 
+/** With the capabilities for which a program has layers of its own: what was measured on them is measured on no others. */
+const withReplaced = (fingerprint: string, replaced: ReadonlyArray<string>): string =>
+  replaced.length === 0 ? fingerprint : digest([fingerprint, replaced])
+
+const ownInWords = (replaced: ReadonlyArray<string>): string =>
+  replaced.length === 0 ? "no layers of its own" : `layers of its own for ${replaced.join(", ")}`
+
+const digest = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex")
+
 /** Of the configuration as it is written: the same for another path to the directory, or when the directory was moved. */
 const fingerprintOf = (
-  { build, edits, job, limits, metrics, objective, parameters, seeds, source }: Config.Config
+  { build, edits, execution, job, limits, metrics, objective, parameters, seeds, source, workspace }: Config.Config
 ): string => {
   const { parametersFile, ref } = source
   const { machine, repeats } = limits
-  const all = { build, edits, job, machine, metrics, objective, parameters, parametersFile, ref, repeats, seeds }
-  return createHash("sha256").update(JSON.stringify(all)).digest("hex")
+  const run = { build, execution, job, machine, repeats }
+  const { kind } = workspace
+  return digest({ ...run, edits, metrics, objective, parameters, parametersFile, ref, seeds, workspace: { kind } })
 }
 
 /** Reads the project of a working directory. */
@@ -114,31 +118,8 @@ export const handlers = Layer.mergeAll(SetupWork.layer, Lifecycle.layer, Plannin
 /** The engine with its handlers, on whatever platform, study and journal are provided. */
 export const laboratory = Laboratory.layer.pipe(Layer.provide(handlers))
 
-/** Git worktrees, local processes, rules over logs, and builds by command where the configuration has one. */
-export const platform = ({ config, workdir }: Project) =>
-  Layer.mergeAll(
-    GitWorktree.layer({
-      repository: config.source.repository,
-      directory: Workdir.worktrees(workdir),
-      excluded: [workdir]
-    }),
-    LocalProcess.layer({ directory: Workdir.jobs(workdir) }),
-    config.build === null
-      ? NoArtifacts.layer
-      : CommandArtifacts.layer({
-        argv: config.build.argv,
-        environment: config.build.environment,
-        timeout: config.build.timeout,
-        // Whoever presses Ctrl-C waits for a build that does not heed SIGTERM.
-        grace: "2 seconds"
-      })
-  ).pipe((base) => Layer.provideMerge(Rules.layer({ rules: Config.metricRules(config) }), base))
-
 /** The journal of a working directory. */
 export const journal = (workdir: string) => JournalSqlite.layer({ filename: Workdir.journal(workdir) })
-
-/** What a run needs besides the engine. */
-export type Platform = Workspace | Execution | Artifacts | Evidence
 
 const encodeSetup = Schema.encodeEffect(Schema.toCodecJson(Setup.payload))
 
@@ -153,7 +134,9 @@ export const open = Effect.fn("Autoresearch.open")(function*(
   self: Startable,
   options: { readonly mode: "run" | "resume"; readonly owner?: string }
 ) {
-  const { config, fingerprint, settings, workdir } = self
+  const { config, settings, workdir } = self
+  const replaced = yield* Layers.Replaced
+  const fingerprint = withReplaced(self.fingerprint, replaced)
   const engine = yield* Laboratory
   const workspace = yield* Workspace
   const known = yield* find(self)
@@ -166,12 +149,19 @@ export const open = Effect.fn("Autoresearch.open")(function*(
   if (Option.isSome(known)) {
     const { setup } = known.value
     if (setup !== undefined && setup.fingerprint !== fingerprint) {
+      const before = Layers.combinations.find((names) => withReplaced(self.fingerprint, names) === setup.fingerprint)
       return yield* new ConfigChanged({
         workdir,
-        message:
-          `The run in ${workdir} began with another configuration: its source, build, job, metrics, objective, ` +
-          "parameters, edits, seeds or repeats have changed, so old and new results could not be compared. Put " +
-          "espalier.toml back as it was, or begin a new run in an empty directory. Planner and limits may change"
+        message: before === undefined
+          ? `The run in ${workdir} began with another configuration: its source, workspace, build, job, execution, ` +
+            "metrics, objective, parameters, edits, seeds or repeats have changed, so old and new results could not be " +
+            "compared. Put espalier.toml back as it was, or begin a new run in an empty directory. Planner, limits and " +
+            "what may be edited may change"
+          : `The run in ${workdir} began with ${ownInWords(before)}, and this program has ${
+            ownInWords(replaced)
+          }, so ` +
+            "old and new results could not be compared. Go on with the program that began it, or begin a new run in an " +
+            "empty directory"
       })
     }
     // Before anything goes on: without its repository every experiment would fail, and be spent.
@@ -194,14 +184,17 @@ export const open = Effect.fn("Autoresearch.open")(function*(
   )
 })
 
+/** Reads runs, and handles nothing: whoever only looks needs neither handlers nor a platform. */
+class Reader extends WorkEngine.Service<Reader>()("@espalier/workflow/Autoresearch/Reader", { kinds: [] }) {}
+
 /**
- * The view of the project's run, if it has begun. Fails with `ConfigChanged` when what the directory holds is a run of another
+ * The view of the project's run, if it has begun. It needs the journal and nothing else. Fails with `ConfigChanged` when what the directory holds is a run of another
  * name: two runs would overwrite each other's reports.
  */
 export const find = Effect.fn("Autoresearch.find")(
   function*({ settings, workdir }: Pick<Project, "workdir" | "settings">) {
-    const engine = yield* Laboratory
-    const begun = (yield* engine.list).filter((run) => run.lastSeq > 0).map((run) => run.runId)
+    const journal = yield* Journal.Journal
+    const begun = (yield* journal.list).filter((run) => run.lastSeq > 0).map((run) => run.runId)
     if (begun.includes(settings.run)) return Option.some(yield* view(settings.run))
     const [other] = begun
     if (other === undefined) return Option.none()
@@ -216,9 +209,9 @@ export const find = Effect.fn("Autoresearch.find")(
 
 /** The view of the project's run as the journal has it; also while another process runs it. */
 export const view = Effect.fn("Autoresearch.view")(function*(run: string) {
-  const engine = yield* Laboratory
-  return TreeView.fold(yield* engine.history(run))
-})
+  const reader = yield* Reader
+  return TreeView.fold(yield* reader.history(run))
+}, Effect.provide(Reader.layer))
 
 /** Who has the run open now, if anyone. */
 export const owner = (run: string) => Effect.flatMap(Journal.Journal, (journal) => journal.owner(run))
@@ -226,10 +219,23 @@ export const owner = (run: string) => Effect.flatMap(Journal.Journal, (journal) 
 /** Removes the working trees that crashes left of a run. Only for a run that is at rest: a job may be running in one. */
 export const sweep = (run: string) => Effect.flatMap(Workspace, (workspace) => workspace.sweep(run))
 
-/** The layer of a project: engine, platform, study and journal. */
-export const layer = (self: Project) =>
+/** What `layer` gives. */
+export type Services = Laboratory | Layers.Platform | Journal.Journal
+
+/**
+ * The layer of a project: the engine, the layers that its configuration chooses, and the journal. One of your own takes the
+ * place of a chosen one in one line:
+ *
+ * ```ts no-run
+ * Autoresearch.layer(project, { execution: MyExecution.layer })
+ * ```
+ */
+export const layer = <O extends Layers.Own = {}>(
+  self: Project,
+  own?: O
+): Layer.Layer<Services, InvalidMetricRule | Journal.JournalError | Layers.ErrorOf<O>, Layers.ServicesOf<O>> =>
   laboratory.pipe(
-    Layer.provideMerge(platform(self)),
+    Layer.provideMerge(Layers.layer(self, own)),
     Layer.provide(Study.layer(self.settings)),
     Layer.provideMerge(journal(self.workdir))
   )

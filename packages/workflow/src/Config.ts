@@ -29,6 +29,24 @@ export interface Command {
   readonly timeout: Duration.Duration
 }
 
+/** Where experiments get their trees, and what they may change in them. */
+export interface WorkspaceOptions {
+  readonly kind: "git"
+  readonly editable: ReadonlyArray<string> | null
+}
+
+/** What is made of an experiment's tree before its jobs. */
+export type Build = Command & {
+  readonly kind: "command"
+  /** What of it is kept for the next time that the same commit is built; null where nothing is. */
+  readonly outputs: ReadonlyArray<string> | null
+}
+
+/** Where jobs run. */
+export interface ExecutionOptions {
+  readonly kind: "local"
+}
+
 /** How a metric is read from a job's output. */
 export type Metric =
   & {
@@ -65,6 +83,7 @@ export interface Seed {
  * A checked configuration, defaults applied.
  *
  * - `source.repository`: as written; {@link load} makes it absolute.
+ * - `workspace`, `build`, `execution`: which layers are chosen, with their options; see `Layers`.
  * - `build`, `limits.wallTime`, `limits.target`: `null` when not declared.
  * - `metrics`: holds the objective's; if none is declared, that one, read from a line `<name>=<number>`.
  * - `parameters` and `edits` are accepted by `SearchSpace.make`.
@@ -78,7 +97,9 @@ export interface Config {
     readonly parametersFile: string
   }
   readonly job: Command & { readonly workingDirectory: string }
-  readonly build: Command | null
+  readonly workspace: WorkspaceOptions
+  readonly build: Build | null
+  readonly execution: ExecutionOptions
   readonly objective: Objective
   readonly metrics: ReadonlyArray<Metric>
   readonly parameters: ReadonlyArray<SearchSpace.Parameter>
@@ -238,6 +259,20 @@ const metricOf = (table: NonNullable<ConfigFile["metrics"]>[number]): Metric => 
   }
 }
 
+/** The schema lets keys of every kind be absent; that those of this kind are there has been checked. */
+const present = <A>(value: A | undefined, key: string): A => {
+  if (value === undefined) throw new Error(`${key} was not checked`)
+  return value
+}
+
+const buildOf = ({ argv, environment, kind, outputs, timeout }: NonNullable<ConfigFile["build"]>): Build => ({
+  kind,
+  argv: present(argv, "build.argv"),
+  environment,
+  timeout,
+  outputs: outputs ?? null
+})
+
 const fromFile = (file: ConfigFile): Config => {
   const metrics = file.metrics?.map(metricOf) ?? []
   const declared = metrics.find(({ name }) => name === file.objective.metric)
@@ -255,7 +290,9 @@ const fromFile = (file: ConfigFile): Config => {
     name: file.name,
     source: file.source,
     job: file.job,
-    build: file.build ?? null,
+    workspace: { kind: file.workspace.kind, editable: file.workspace.editable ?? null },
+    build: file.build === undefined ? null : buildOf(file.build),
+    execution: file.execution,
     objective: { ...file.objective, unit },
     metrics: metrics.length === 0
       ? [implied]

@@ -22,5 +22,8 @@ export const node = (workdir: string, id: string): string => Path.join(workdir, 
 /** The output of a node's build. */
 export const buildLog = (workdir: string, id: string): string => Path.join(workdir, "builds", `${id}.log`)
 
+/** What builds made of a commit, kept for the next time that the same is built. */
+export const builds = (workdir: string): string => Path.join(workdir, "builds", "cache")
+
 /** Views at the top, by name. */
 export const view = (workdir: string, name: string): string => Path.join(workdir, name)

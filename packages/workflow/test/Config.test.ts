@@ -34,12 +34,16 @@ baseline = 1
 
 describe("A configuration", () => {
   it("gets a default for everything that is not written", () => {
-    const { build, edits, job, limits, metrics, objective, planner, seeds, source } = config(smallest)
+    const { build, edits, execution, job, limits, metrics, objective, planner, seeds, source, workspace } = config(
+      smallest
+    )
     assert.deepEqual(source, { repository: ".", ref: "HEAD", snapshot: false, parametersFile: "parameters.json" })
     assert.equal(job.workingDirectory, ".")
     assert.deepEqual(job.environment, {})
     assert.equal(Duration.toMillis(job.timeout), 600_000)
+    assert.deepEqual(workspace, { kind: "git", editable: null })
     assert.equal(build, null)
+    assert.deepEqual(execution, { kind: "local" })
     assert.deepEqual(objective, {
       metric: "speed",
       direction: "maximize",
@@ -254,6 +258,24 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     smallest.replace("[parameters", "smallestGain = nan\n[parameters"),
     "objective.smallestGain",
     /= nan/
+  ],
+  [
+    "a build without a command",
+    `${smallest}[build]\noutputs = ["out"]\n`,
+    "build.argv",
+    /is missing[^]*the program first/
+  ],
+  [
+    "an unknown kind of execution",
+    `${smallest}[execution]\nkind = "locall"\n`,
+    "execution.kind",
+    /Did you mean "local"\?/
+  ],
+  [
+    "a path outside the tree among what may be edited",
+    `${smallest}[workspace]\neditable = ["src", "../other"]\n`,
+    "workspace.editable[2]",
+    /without ".."/
   ],
   [
     "a metric's key in the wrong form",

@@ -7,6 +7,7 @@ import { Option, Schema } from "effect"
 import { baselineSeed } from "../Experiment.ts"
 import { environment, unknownPlaceholders } from "./configCommands.ts"
 import { keyOf } from "./configKeys.ts"
+import { kinds } from "./configKinds.ts"
 import { parameters } from "./configParameters.ts"
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 import { EditTable, LimitsTable, MetricTable, ObjectiveTable, SeedTable, Source } from "./configSchema.ts"
@@ -60,28 +61,9 @@ const duplicates = (
 
 const metrics = (root: unknown): ReadonlyArray<Mistake> => {
   const found = elements(MetricTable, root, "metrics") ?? []
-  const owners = { "key-value": "key", "json-lines": "field", regex: "pattern" } as const
   const mistakes: Array<Mistake> = [...duplicates("metrics", found)]
   for (const { index, value } of found) {
-    for (const [from, key] of Object.entries(owners)) {
-      if (value[key] !== undefined && value.from !== from) {
-        mistakes.push({
-          path: ["metrics", index, key],
-          value: value[key],
-          message: `has no meaning with from = "${value.from}"`,
-          hint: `Remove it, or write from = "${from}".`
-        })
-      }
-    }
-    if (value.from !== "regex") continue
-    if (value.pattern === undefined) {
-      mistakes.push({
-        path: ["metrics", index, "pattern"],
-        message: "is missing",
-        allowed: keyOf("metrics[].pattern")?.allowed
-      })
-      continue
-    }
+    if (value.from !== "regex" || value.pattern === undefined) continue
     const wrong = wrongPattern(value.pattern)
     if (wrong !== undefined) mistakes.push({ path: ["metrics", index, "pattern"], value: value.pattern, ...wrong })
   }
@@ -256,6 +238,7 @@ const nothingToSearch = (root: unknown): ReadonlyArray<Mistake> => {
 export const crossChecks = (root: unknown): ReadonlyArray<Mistake> => [
   ...environment(root),
   ...unknownPlaceholders(root),
+  ...kinds(root),
   ...objective(root),
   ...metrics(root),
   ...parameters(root),

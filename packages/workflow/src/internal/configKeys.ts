@@ -40,6 +40,14 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "\"parameters.json\"",
     "Where an experiment's parameters are written, as one JSON object, in its own tree"
   ],
+  ["workspace", "a table, [workspace]", "{}", "Where each experiment gets a tree of the source for itself"],
+  ["workspace.kind", "\"git\"", "\"git\"", "Git worktrees"],
+  [
+    "workspace.editable",
+    `a list of paths, each ${below}`,
+    "none",
+    "What experiments may change, and what lies below; without it everything. The parameters file has to be among them"
+  ],
   ["job", "a table, [job]", "required", "How an experiment is run"],
   [
     "job.argv",
@@ -60,15 +68,24 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "\".\"",
     "Where the command is started"
   ],
-  ["build", "a table, [build]", "none", "What is run once for each experiment before its jobs; without it nothing is"],
+  ["build", "a table, [build]", "none", "What is made once for each experiment before its jobs; without it nothing is"],
+  ["build.kind", "\"command\"", "\"command\"", "How it is made: a command that runs in the tree"],
   [
     "build.argv",
-    "a list of texts, the program first; no shell reads it. {workdir} is replaced",
-    "required",
+    "a list of texts, the program first; no shell reads it. {workdir} is replaced; required with kind = \"command\"",
+    "none",
     "The command"
   ],
   ["build.environment", "a table of texts; {workdir} is replaced", "{}", "Variables added to the environment"],
+  [
+    "build.outputs",
+    `a list of paths, each ${below}`,
+    "none",
+    "Files and directories that the command makes and the job needs. With it what was made of a commit is kept, and not made again"
+  ],
   ["build.timeout", durationPhrase, "\"10 minutes\"", "A build that takes longer is stopped, and has failed"],
+  ["execution", "a table, [execution]", "{}", "Where jobs run"],
+  ["execution.kind", "\"local\"", "\"local\"", "Processes of this machine"],
   ["objective", "a table, [objective]", "required", "What is better"],
   [
     "objective.metric",

@@ -45,12 +45,6 @@ const Argv = Schema.TupleWithRest(Schema.Tuple([Schema.NonEmptyString]), [Schema
 
 const Environment = Schema.Record(Schema.String, Schema.String)
 
-const Command = {
-  argv: Argv,
-  environment: Environment.pipe(or({})),
-  timeout: DurationText.pipe(or("10 minutes"))
-}
-
 export const Source = Schema.Struct({
   repository: Schema.NonEmptyString,
   ref: Schema.NonEmptyString.check(Schema.isPattern(/^[^-\s]\S*$/)).pipe(or("HEAD")),
@@ -58,9 +52,37 @@ export const Source = Schema.Struct({
   parametersFile: FilePath.pipe(or("parameters.json"))
 })
 
+/** The kinds of the sections that have several; the first is what a section is that does not say. */
+export const workspaceKinds = ["git"] as const
+export const buildKinds = ["command"] as const
+export const executionKinds = ["local"] as const
+export const metricForms = ["key-value", "json-lines", "regex"] as const
+
+const kindOf = <const K extends readonly [string, ...ReadonlyArray<string>]>(kinds: K) =>
+  Schema.Literals(kinds).pipe(or<Schema.Literals<K>>(kinds[0]))
+
+/** Where experiments get their trees, and what may be changed in them. */
+export const WorkspaceTable = Schema.Struct({
+  kind: kindOf(workspaceKinds),
+  editable: Schema.optionalKey(Schema.Array(InsidePath))
+})
+
+/** What each kind demands is in `configKinds.ts`. */
+export const BuildTable = Schema.Struct({
+  kind: kindOf(buildKinds),
+  argv: Schema.optionalKey(Argv),
+  environment: Environment.pipe(or({})),
+  timeout: DurationText.pipe(or("10 minutes")),
+  outputs: Schema.optionalKey(Schema.Array(InsidePath))
+})
+
+export const ExecutionTable = Schema.Struct({
+  kind: kindOf(executionKinds)
+})
+
 export const MetricTable = Schema.Struct({
   name: MetricName,
-  from: Schema.Literals(["key-value", "json-lines", "regex"]).pipe(or("key-value")),
+  from: kindOf(metricForms),
   key: Schema.optionalKey(Schema.NonEmptyString),
   field: Schema.optionalKey(Schema.NonEmptyString),
   pattern: Schema.optionalKey(Schema.NonEmptyString),
@@ -119,8 +141,15 @@ export const ObjectiveTable = Schema.Struct({
 export const ConfigFile = Schema.Struct({
   name: PlainName,
   source: Source,
-  job: Schema.Struct({ ...Command, workingDirectory: InsidePath.pipe(or(".")) }),
-  build: Schema.optionalKey(Schema.Struct(Command)),
+  workspace: WorkspaceTable.pipe(or({})),
+  job: Schema.Struct({
+    argv: Argv,
+    environment: Environment.pipe(or({})),
+    timeout: DurationText.pipe(or("10 minutes")),
+    workingDirectory: InsidePath.pipe(or("."))
+  }),
+  build: Schema.optionalKey(BuildTable),
+  execution: ExecutionTable.pipe(or({})),
   objective: ObjectiveTable,
   metrics: Schema.optionalKey(Schema.Array(MetricTable)),
   parameters: Schema.Record(Schema.String, ParameterTable).pipe(or({})),

@@ -1,0 +1,271 @@
+/**
+ * Which layers a project runs on. `espalier.toml` chooses each by its kind; a program may give its own instead.
+ *
+ * For each capability there is one record from kind to how its layer is made of the options, and to what it needs of the
+ * machine. A layer of your own needs no place in it: see {@link Own}.
+ */
+import * as CommandArtifacts from "@espalier/platform/artifacts/Command"
+import * as NoArtifacts from "@espalier/platform/artifacts/None"
+import type { Artifacts } from "@espalier/platform/Artifacts"
+import type { Evidence, InvalidMetricRule } from "@espalier/platform/Evidence"
+import * as Rules from "@espalier/platform/evidence/Rules"
+import type { Execution } from "@espalier/platform/Execution"
+import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
+import type * as Requirements from "@espalier/platform/Requirements"
+import * as Git from "@espalier/platform/requirements/Git"
+import * as Machine from "@espalier/platform/requirements/Machine"
+import type { Workspace } from "@espalier/platform/Workspace"
+import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
+import { Context, Layer } from "effect"
+import * as Config from "./Config.ts"
+import * as Workdir from "./Workdir.ts"
+
+/** What layers are made for: a configuration, and the directory of its run. */
+export interface Place {
+  readonly workdir: string
+  readonly config: Config.Config
+}
+
+/**
+ * One kind: how its layer is made of its options, and what that needs of the machine, whatever project it is for.
+ *
+ * - `module`: below `@espalier/platform`. `about`: what it is, for `docs/choosing-layers.md`.
+ * - `examples`: options by which to tell what this kind may need, where nothing is chosen yet.
+ */
+interface Choice<Options, Service> {
+  readonly module: string
+  readonly about: string
+  readonly layer: (options: Options, place: Place) => Layer.Layer<Service>
+  readonly requirements: (options: Options) => ReadonlyArray<Requirements.Requirement>
+  readonly examples: ReadonlyArray<Options>
+}
+
+type Choices<Options extends { readonly kind: string }, Service> = {
+  readonly [K in Options["kind"]]: Choice<Extract<Options, { readonly kind: K }>, Service>
+}
+
+const workspaces: Choices<Config.WorkspaceOptions, Workspace> = {
+  git: {
+    module: "workspace/GitWorktree",
+    about: "a git worktree for each experiment, a branch for each result, in the repository of the source",
+    layer: ({ editable }, { config, workdir }) =>
+      GitWorktree.layer({
+        repository: config.source.repository,
+        directory: Workdir.worktrees(workdir),
+        excluded: [workdir],
+        ...(editable === null ? {} : { editable })
+      }),
+    requirements: () => [Git.git()],
+    examples: [{ kind: "git", editable: null }]
+  }
+}
+
+const builds: Choices<Config.Build | { readonly kind: "none" }, Artifacts> = {
+  none: {
+    module: "artifacts/None",
+    about: "without a section `[build]`: jobs run from the tree as it is",
+    layer: () => NoArtifacts.layer,
+    requirements: () => [],
+    examples: [{ kind: "none" }]
+  },
+  command: {
+    module: "artifacts/Command",
+    about: "a command that runs in the tree",
+    layer: ({ argv, environment, outputs, timeout }, { workdir }) =>
+      CommandArtifacts.layer({
+        argv,
+        environment,
+        timeout,
+        // Whoever presses Ctrl-C waits for a build that does not heed SIGTERM.
+        grace: "2 seconds",
+        ...(outputs === null ? {} : { cache: { directory: Workdir.builds(workdir), outputs } })
+      }),
+    requirements: () => [],
+    examples: []
+  }
+}
+
+const executions: Choices<Config.ExecutionOptions, Execution> = {
+  local: {
+    module: "execution/LocalProcess",
+    about: "processes of this machine, which outlive the engine",
+    layer: (_, { workdir }) => LocalProcess.layer({ directory: Workdir.jobs(workdir) }),
+    requirements: () => [],
+    examples: [{ kind: "local" }]
+  }
+}
+
+/** The choice of some options. Both go by the same kind, which the types of a record cannot say. */
+const choose = <Options extends { readonly kind: string }, Service>(
+  choices: Choices<Options, Service>,
+  options: Options
+): Choice<Options, Service> => choices[options.kind as Options["kind"]] as unknown as Choice<Options, Service>
+
+/** A choice with its options. */
+const chosen = (place: Place) => {
+  const { build, execution, workspace } = place.config
+  const made = <Options extends { readonly kind: string }, Service>(
+    choices: Choices<Options, Service>,
+    options: Options
+  ) => {
+    const choice = choose(choices, options)
+    return {
+      layer: () => choice.layer(options, place),
+      requirements: choice.requirements(options),
+      kind: options.kind
+    }
+  }
+  return {
+    workspace: made<Config.WorkspaceOptions, Workspace>(workspaces, workspace),
+    artifacts: made<Config.Build | { readonly kind: "none" }, Artifacts>(builds, build ?? { kind: "none" }),
+    execution: made<Config.ExecutionOptions, Execution>(executions, execution)
+  }
+}
+
+/** What a run needs besides the engine. */
+export interface Capabilities {
+  readonly workspace: Workspace
+  readonly artifacts: Artifacts
+  readonly execution: Execution
+  readonly evidence: Evidence
+}
+
+/** The services of all capabilities. */
+export type Platform = Capabilities[keyof Capabilities]
+
+/**
+ * Layers of your own, by capability: each stands in place of what `espalier.toml` chooses there. One of `Evidence` may ask
+ * for the `Execution` that is used. `requirements` are what they need of the machine, for `espalier doctor` and before a run begins.
+ */
+export type Own<R = unknown> =
+  & { readonly [K in keyof Capabilities]?: Layer.Layer<Capabilities[K], unknown, R> | undefined }
+  & { readonly requirements?: ReadonlyArray<Requirements.Requirement> | undefined }
+
+type Given<O> = Extract<{ [K in keyof O]: O[K] }[keyof O], Layer.Any>
+
+/** What building one's own layers may fail with. */
+export type ErrorOf<O extends Own> = Layer.Error<Given<O>>
+
+/** What one's own layers need, and still has to be provided. */
+export type ServicesOf<O extends Own> = Exclude<Layer.Services<Given<O>>, Execution>
+
+/** The capabilities for which a program has given layers of its own: what was measured on them is measured on no others. */
+export const Replaced = Context.Reference<ReadonlyArray<string>>("@espalier/workflow/Layers/Replaced", {
+  defaultValue: () => []
+})
+
+const capabilities = ["workspace", "artifacts", "execution", "evidence"] as const satisfies ReadonlyArray<
+  keyof Capabilities
+>
+
+/** Every set of capabilities for which there may be layers of one's own. */
+export const combinations: ReadonlyArray<ReadonlyArray<string>> = Array.from(
+  { length: 2 ** capabilities.length },
+  (_, set) => capabilities.filter((_, bit) => (set & (1 << bit)) !== 0)
+)
+
+/** Names of the capabilities for which there is a layer of one's own. */
+const replaced = (own: Own): ReadonlyArray<string> => capabilities.filter((name) => own[name] !== undefined)
+
+/**
+ * The layer of all capabilities: those that the configuration chooses, and one's own in their places. What one's own layers
+ * need stays to be provided.
+ *
+ * @example
+ * ```ts
+ * import { Execution } from "@espalier/platform/Execution"
+ * import * as Simulated from "@espalier/platform/execution/Simulated"
+ * import { Config, Layers } from "@espalier/workflow"
+ * import { Effect } from "effect"
+ * import assert from "node:assert"
+ *
+ * const program = Effect.gen(function*() {
+ *   const config = yield* Config.fromString(Config.example)
+ *   const launch = Effect.gen(function*() {
+ *     const execution = yield* Execution
+ *     return yield* execution.launch({ key: "first", argv: ["train"], directory: "/tree", environment: {} })
+ *   })
+ *   // Everything as the configuration says, but jobs run on a layer of one's own:
+ *   const own = { execution: Simulated.layer(() => ({ durationMillis: 5, exitCode: 0 })) }
+ *   return yield* launch.pipe(Effect.provide(Layers.layer({ workdir: "/runs/mine", config }, own)))
+ * })
+ *
+ * assert.equal((await Effect.runPromise(program)).host, "simulated")
+ * ```
+ */
+// Overloaded, not asserted: `Own` has forgotten what the layers of an `O` may fail with and need.
+export function layer<O extends Own = {}>(
+  place: Place,
+  own?: O
+): Layer.Layer<Platform, InvalidMetricRule | ErrorOf<O>, ServicesOf<O>>
+export function layer(place: Place, own: Own = {}): Layer.Layer<Platform, unknown, unknown> {
+  const { artifacts, execution, workspace } = chosen(place)
+  const base = Layer.mergeAll(
+    own.workspace ?? workspace.layer(),
+    own.execution ?? execution.layer(),
+    own.artifacts ?? artifacts.layer(),
+    Layer.succeed(Replaced, replaced(own))
+  )
+  const evidence = own.evidence ?? Rules.layer({ rules: Config.metricRules(place.config) })
+  return Layer.provideMerge(evidence, base)
+}
+
+/** What a project needs of its machine: for its directory, and for each layer that is chosen. */
+export const requirements = (place: Place, own: Own = {}): ReadonlyArray<Requirements.Needs> => {
+  const { build, execution, job, source } = place.config
+  const choices = chosen(place)
+  const program = ({ argv, environment }: Config.Command) => [Machine.jobProgram(argv[0], environment["PATH"])]
+  return [
+    { by: "every run", requirements: Machine.base(place.workdir) },
+    ...(own.workspace === undefined ? [{ by: "source", requirements: [Git.source(source.repository)] }] : []),
+    // On another machine another PATH holds.
+    ...(own.execution === undefined && execution.kind === "local" ? [{ by: "job", requirements: program(job) }] : []),
+    ...(own.artifacts === undefined && build?.kind === "command"
+      ? [{ by: "build", requirements: program(build) }]
+      : []),
+    ...(["workspace", "artifacts", "execution"] as const)
+      .filter((capability) => own[capability] === undefined)
+      .map((capability) => ({
+        by: `${sections[capability]} "${choices[capability].kind}"`,
+        requirements: choices[capability].requirements
+      })),
+    { by: "layers of your own", requirements: own.requirements ?? [] }
+  ]
+}
+
+/** A layer that `espalier.toml` can choose, and what it may need. */
+export interface Listed {
+  /** Section and kind: `execution "local"`; `no build` for what there is without the section. */
+  readonly name: string
+  readonly module: string
+  readonly about: string
+  readonly requirements: ReadonlyArray<Requirements.Requirement>
+}
+
+/** Every layer that can be chosen. */
+export const list = (): ReadonlyArray<Listed> => {
+  const listed = <Options extends { readonly kind: string }, Service>(
+    capability: keyof typeof sections,
+    choices: Choices<Options, Service>
+  ): ReadonlyArray<Listed> =>
+    Object.entries(choices as unknown as Readonly<Record<string, Choice<Options, Service>>>).map(([kind, choice]) => ({
+      name: kind === "none" ? `no ${sections[capability]}` : `${sections[capability]} "${kind}"`,
+      module: choice.module,
+      about: choice.about,
+      requirements: choice.examples.flatMap((options) => choice.requirements(options))
+    }))
+  return [...listed("workspace", workspaces), ...listed("artifacts", builds), ...listed("execution", executions)]
+}
+
+/** All that Espalier could use of a machine, where no project has chosen anything yet. */
+export const everything = (directory: string): ReadonlyArray<Requirements.Needs> => [
+  { by: "every run", requirements: [Machine.node, Machine.sqlite, Machine.freeSpace(directory)] },
+  ...list().map(({ name, requirements }) => ({ by: name, requirements, isChosen: false }))
+]
+
+/** The sections of `espalier.toml` that choose. */
+const sections = {
+  workspace: "workspace",
+  artifacts: "build",
+  execution: "execution"
+} as const

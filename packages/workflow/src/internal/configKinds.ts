@@ -1,0 +1,73 @@
+/**
+ * Sections of which there are several kinds, told apart by one key: which of the other keys belong to which kind, and which
+ * of them a kind cannot do without. A key of another kind is a mistake: it would do nothing, and its author believes it does.
+ */
+import { keyOf, type KeyPath, patternOf } from "./configKeys.ts"
+import { type Mistake, valueAt } from "./configProblems.ts"
+import { buildKinds, metricForms } from "./configSchema.ts"
+
+/** The kinds that a key belongs to; those in `needed` cannot do without it. */
+interface KindKey {
+  readonly of: ReadonlyArray<string>
+  readonly needed?: ReadonlyArray<string>
+}
+
+interface Section {
+  /** The key that names the kind, and the kind of a section that does not say. */
+  readonly by: string
+  readonly kinds: ReadonlyArray<string>
+  readonly fallback: string
+  readonly keys: Readonly<Record<string, KindKey>>
+}
+
+const only = (...of: ReadonlyArray<string>): KindKey => ({ of })
+const needs = (...of: ReadonlyArray<string>): KindKey => ({ of, needed: of })
+
+const sections: Readonly<Record<string, Section>> = {
+  build: {
+    by: "kind",
+    kinds: buildKinds,
+    fallback: "command",
+    keys: { argv: needs("command"), environment: only("command"), outputs: only("command") }
+  },
+  metrics: {
+    by: "from",
+    kinds: metricForms,
+    fallback: "key-value",
+    keys: { key: only("key-value"), field: only("json-lines"), pattern: needs("regex") }
+  }
+}
+
+const list = (kinds: ReadonlyArray<string>, by: string): string =>
+  kinds.map((kind) => `${by} = ${JSON.stringify(kind)}`).join(" or ")
+
+const mistakesIn = (table: unknown, path: KeyPath, { by, fallback, keys, kinds }: Section): ReadonlyArray<Mistake> => {
+  if (typeof table !== "object" || table === null) return []
+  const kind = valueAt(table, [by]) ?? fallback
+  // A kind that is none is the schema's to tell.
+  if (typeof kind !== "string" || !kinds.includes(kind)) return []
+  return Object.entries(keys).flatMap(([key, { needed = [], of }]): ReadonlyArray<Mistake> => {
+    const value = valueAt(table, [key])
+    if (value !== undefined && !of.includes(kind)) {
+      return [{
+        path: [...path, key],
+        // What belongs to an agent may be a secret that somebody wrote down here.
+        value: key === "secret" ? undefined : value,
+        message: `has no meaning with ${by} = "${kind}"`,
+        hint: `Remove it, or write ${list(of, by)}.`
+      }]
+    }
+    return value === undefined && needed.includes(kind)
+      ? [{ path: [...path, key], message: "is missing", allowed: keyOf(patternOf([...path, key]))?.allowed }]
+      : []
+  })
+}
+
+/** Keys that do not belong to their section's kind, and such that it lacks, in every section that has kinds. */
+export const kinds = (root: unknown): ReadonlyArray<Mistake> =>
+  Object.entries(sections).flatMap(([name, section]) => {
+    const value = valueAt(root, [name])
+    return Array.isArray(value)
+      ? value.flatMap((table: unknown, index) => mistakesIn(table, [name, index], section))
+      : mistakesIn(value, [name], section)
+  })

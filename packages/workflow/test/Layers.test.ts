@@ -1,0 +1,148 @@
+import { describe, it } from "@effect/vitest"
+import type { Workspace } from "@espalier/platform/Workspace"
+import { Evidence } from "@espalier/platform/Evidence"
+import { Execution } from "@espalier/platform/Execution"
+import * as Simulated from "@espalier/platform/execution/Simulated"
+import * as Requirements from "@espalier/platform/Requirements"
+import { Context, Effect, Layer, Option } from "effect"
+import assert from "node:assert"
+import * as fs from "node:fs"
+import * as Config from "../src/Config.ts"
+import * as Layers from "../src/Layers.ts"
+
+const smallest = `name = "small"
+[source]
+repository = "/srv/program"
+[job]
+argv = ["run"]
+[objective]
+metric = "speed"
+direction = "maximize"
+[parameters.workers]
+type = "integer"
+values = [1, 2, 4]
+baseline = 1
+`
+
+const place = (more = ""): Layers.Place => ({
+  workdir: "/runs/small",
+  config: Effect.runSync(Config.fromString(`${smallest}${more}`))
+})
+
+const needs = (more = "", own: Layers.Own = {}) =>
+  Layers.requirements(place(more), own).flatMap(({ by, requirements }) =>
+    requirements.map(({ name }) => `${by}: ${name}`)
+  )
+
+describe("The layers of a project", () => {
+  it("need what their kinds need, the program's source, and its program", () => {
+    assert.deepStrictEqual(needs(`[build]\nargv = ["make"]\n`), [
+      "every run: Node",
+      "every run: SQLite",
+      "every run: working directory",
+      "every run: free disk space",
+      "source: source directory",
+      "job: program \"run\"",
+      "build: program \"make\"",
+      "workspace \"git\": git"
+    ])
+  })
+
+  it("need nothing of what layers of one's own stand in for, and what those need", () => {
+    const own = {
+      execution: Simulated.layer(() => ({})),
+      requirements: [Requirements.secret("CLUSTER_TOKEN")]
+    }
+    assert.deepStrictEqual(needs(`[build]\nargv = ["make"]\n`, own), [
+      "every run: Node",
+      "every run: SQLite",
+      "every run: working directory",
+      "every run: free disk space",
+      "source: source directory",
+      "build: program \"make\"",
+      "workspace \"git\": git",
+      "layers of your own: $CLUSTER_TOKEN"
+    ])
+  })
+
+  it.effect("are as the configuration says, but for one's own", () =>
+    Effect.gen(function*() {
+      const own = { execution: Simulated.layer(() => ({ stdout: "speed=3\n", exitCode: 0 })) }
+      const record = yield* Effect.gen(function*() {
+        const execution = yield* Execution
+        const evidence = yield* Evidence
+        const job = yield* execution.launch({ key: "a", argv: ["run"], directory: "/tree", environment: {} })
+        return yield* evidence.collect(job, yield* execution.await(job.id))
+      }).pipe(Effect.provide(Layers.layer(place(), own)))
+      // Evidence by the configuration's rules, over the logs of the execution that was given.
+      assert.deepStrictEqual(record.metrics, { speed: [3] })
+    }))
+
+  it.effect("tell for which capabilities they are a program's own", () =>
+    Effect.gen(function*() {
+      const replaced = (own: Layers.Own<never>) => Layers.Replaced.pipe(Effect.provide(Layers.layer(place(), own)))
+      assert.deepStrictEqual(yield* replaced({}), [])
+      assert.deepStrictEqual(yield* replaced({ requirements: [] }), [])
+      assert.deepStrictEqual(yield* replaced({ execution: Simulated.layer(() => ({})) }), ["execution"])
+      assert.deepStrictEqual(yield* Layers.Replaced, [])
+      assert.strictEqual(new Set(Layers.combinations.map(String)).size, Layers.combinations.length)
+    }))
+
+  it("keep the types of one's own layers: what they may fail with and what they need", () => {
+    class Token extends Context.Service<Token, string>()("test/Token") {}
+    class NoCluster {
+      readonly _tag = "NoCluster"
+    }
+    const execution: Layer.Layer<Execution, NoCluster, Token> = Layer.unwrap(
+      Effect.gen(function*() {
+        yield* Token
+        return yield* Effect.fail(new NoCluster())
+      })
+    )
+    const made = Layers.layer(place(), { execution })
+    const needed: Layer.Layer<Layers.Platform, Layer.Error<typeof made>, Token> = made
+    const failed: Option.Option<Extract<Layer.Error<typeof made>, { _tag: "NoCluster" }>> = Option.some(new NoCluster())
+    assert(Option.isSome(failed) && Layer.isLayer(needed))
+    // @ts-expect-error a layer in the place of another capability
+    Layers.layer(place(), { workspace: execution })
+    // @ts-expect-error a capability that is not one
+    Layers.layer(place(), { exection: execution })
+    // @ts-expect-error what it needs has to be provided
+    const free: Layer.Layer<Workspace, Layer.Error<typeof made>> = made
+    assert(Layer.isLayer(free))
+  })
+})
+
+describe("All that can be chosen", () => {
+  it("stands in docs/choosing-layers.md with what it is and what it needs, and nothing else does", () => {
+    const page = fs.readFileSync(new URL("../../../docs/choosing-layers.md", import.meta.url), "utf8")
+    const rows = Layers.list().map(({ about, module, name, requirements }) => {
+      const needs = requirements.map((one) => one.level === "needed" ? one.name : `(${one.name})`)
+      return `| ${name} | \`${module}\` | ${about} | ${[...new Set(needs)].join(", ") || "nothing"} |`
+    })
+    assert.deepStrictEqual(page.split("\n").filter((line) => /^\| (?!section|---)/.test(line)), rows)
+  })
+
+  it("is told by section and kind, each once, with a module that is there", async () => {
+    const listed = Layers.list()
+    assert.strictEqual(new Set(listed.map(({ name }) => name)).size, listed.length)
+    for (const { module, name } of listed) {
+      const loaded: unknown = await import(`@espalier/platform/${module}`)
+      assert(Reflect.get(Object(loaded), "layer") !== undefined, name)
+    }
+  })
+
+  it("makes nothing needed as long as nothing is chosen, but what every run needs", async () => {
+    const checks = await Effect.runPromise(Requirements.inspect(
+      Layers.everything("/").map((each) => ({
+        ...each,
+        // Not this machine's business here.
+        requirements: each.requirements.map((one) => ({
+          ...one,
+          check: Effect.succeed(Requirements.missing("", null))
+        }))
+      }))
+    ))
+    assert.deepStrictEqual(Requirements.lacking(checks).map(({ name }) => name), ["Node", "SQLite"])
+  })
+})
