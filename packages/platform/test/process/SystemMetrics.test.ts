@@ -6,7 +6,6 @@ import assert from "node:assert"
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
-import { setTimeout as pause } from "node:timers/promises"
 import { GpuSampler } from "../../src/internal/gpuSampler.ts"
 
 const root = mkdtempSync(join(tmpdir(), "espalier-system-"))
@@ -123,13 +122,18 @@ describe("the GPUs of the machine", () => {
     for (const [name, source] of [["hang", "exec sleep 600"], ["fails", "exit 9"]] as const) {
       const { program } = fake(name, source)
       let ended = 0
-      const sampler = new GpuSampler(program, () => ended++, 100)
+      let tell = (): void => undefined
+      const sampler = new GpuSampler(program, () => {
+        ended++
+        tell()
+      }, 100)
       for (let now = 0; sampler.isActive; now += 60_000) {
-        sampler.look(now)
-        sampler.look(now + 1000)
-        const before = ended
-        for (let waited = 0; now > 0 && ended === before && waited < 500; waited++) await pause(10)
-        assert.ok(ended <= 3, name)
+        const done = new Promise<void>((resolve) => {
+          tell = resolve
+        })
+        // Asked at the first or the second of these, never twice.
+        for (const later of [0, 1000, 2000]) sampler.look(now + later)
+        await done
       }
       assert.strictEqual(ended, 3, name)
       assert.strictEqual(sampler.usages.all(), undefined, name)
