@@ -113,6 +113,21 @@ describe("the scripted agent", () => {
 describe("finding the answer in a text", () => {
   const find = <A>(text: string, schema: Schema.Decoder<A>) => findAnswer(text, schema)
 
+  const json = JSON.stringify({ summary: "more {workers} \"]}\"" })
+  const places: ReadonlyArray<readonly [string, string]> = [
+    ["in a fence without a language", `\`\`\`\n${json}\n\`\`\``],
+    ["in the last of several fences", `\`\`\`json\n{"example": true}\n\`\`\`\nand so:\n\`\`\`json\n${json}\n\`\`\``],
+    ["after a fence of code", `\`\`\`ts\nconst a = {}\n\`\`\`\n\n\`\`\`json\n${json}\n\`\`\``],
+    ["after an example that does not fit", `Not {"summary": 1} but ${json}`]
+  ]
+  for (const [place, text] of places) {
+    it.effect(`finds it ${place}`, () =>
+      Effect.map(
+        find(text, Answer),
+        (found) => assert.deepStrictEqual(found, Result.succeed({ summary: "more {workers} \"]}\"" }))
+      ))
+  }
+
   it.effect("reports a mistake in the last fenced block, and does not take the example above it", () =>
     Effect.gen(function*() {
       const text = "For example\n```json\n{\"summary\":\"example\"}\n```\nMine:\n```json\n{\"summary\": 1}\n```\n"

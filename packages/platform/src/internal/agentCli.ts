@@ -1,0 +1,76 @@
+/**
+ * One turn of an agent that is a program: its private home, its environment, its process, and what comes of its output
+ * in the end. What is the same for all such programs.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
+import { agentEnvironment, type AgentHome, agentHome, type Environment } from "./agentHome.ts"
+import type { Line } from "./agentOutput.ts"
+import { type AgentEnded, runAgentProcess } from "./agentProcess.ts"
+
+/** What a program prints, folded. */
+export interface Reading<State> {
+  readonly initial: State
+  readonly step: (state: State, line: Line) => State
+  /** Whether it has gone on for long enough. */
+  readonly isOver: (state: State) => boolean
+  readonly used: (state: State) => Used
+  readonly conclude: (state: State, ended: AgentEnded, nowMillis: number) => TurnResult | TurnError
+}
+
+/** What one turn of a program takes. */
+export interface CliTurn<State> {
+  /** The program and its arguments. */
+  readonly argv: (home: AgentHome) => readonly [string, ...ReadonlyArray<string>]
+  /** Variables beside those that are handed on; the later win. */
+  readonly environment: (home: AgentHome) => ReadonlyArray<Environment>
+  readonly prompt: string
+  readonly directory: string
+  readonly reading: Reading<State>
+  readonly report: (used: Used) => void
+  readonly graceMillis: number
+  readonly politeSignal?: NodeJS.Signals | undefined
+  readonly lineBytes: number
+  /** What to do where the program is not there. */
+  readonly install: string
+}
+
+const unavailable = (detail: string, reason: "not-installed" | "failed"): TurnError => ({
+  _tag: "Unavailable",
+  reason,
+  detail
+})
+
+const isFailure = (outcome: TurnResult | TurnError): outcome is TurnError => "_tag" in outcome
+
+/** Runs the program once. */
+export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResult, TurnError> =>
+  Effect.gen(function*() {
+    const { reading } = turn
+    const home = yield* Effect.mapError(agentHome, (detail) => unavailable(detail, "failed"))
+    let state = reading.initial
+    const ended = yield* runAgentProcess({
+      argv: turn.argv(home),
+      directory: turn.directory,
+      environment: agentEnvironment(process.env, home, ...turn.environment(home)),
+      stdin: turn.prompt,
+      lineBytes: turn.lineBytes,
+      graceMillis: turn.graceMillis,
+      politeSignal: turn.politeSignal,
+      remove: home.root,
+      onLine: (line) => {
+        state = reading.step(state, line)
+        turn.report(reading.used(state))
+        return reading.isOver(state)
+      }
+    }).pipe(
+      Effect.mapError((error) =>
+        error.directoryMissing
+          ? unavailable(error.detail, "failed")
+          : unavailable(`its program does not start: ${error.detail}. ${turn.install}`, "not-installed")
+      )
+    )
+    const outcome = reading.conclude(state, ended, yield* Clock.currentTimeMillis)
+    return isFailure(outcome) ? yield* Effect.fail(outcome) : outcome
+  }).pipe(Effect.scoped)

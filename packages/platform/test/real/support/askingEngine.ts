@@ -1,0 +1,16 @@
+/** An engine that asks an agent which never answers, and lives until it is killed. */
+import { Effect, Redacted, Schema } from "effect"
+import * as ClaudeCli from "../../../src/agent/ClaudeCli.ts"
+import { CodingAgent } from "../../../src/CodingAgent.ts"
+
+const [program, baseUrl, directory] = process.argv.slice(2) as [string, string, string]
+
+const asking = Effect.flatMap(
+  CodingAgent,
+  (agent) => agent.run({ prompt: "Wait.", schema: Schema.Unknown, directory, phase: "planning" })
+)
+
+await Effect.runPromise(Effect.provide(
+  asking,
+  ClaudeCli.layer({ program, baseUrl, apiKey: Redacted.make("sk-ant-double-0123456789"), model: "claude-sonnet-4-5" })
+))
