@@ -6,13 +6,26 @@
  * on the branch `espalier/<run>/<node>`, so a crash costs at most what was not committed yet. The
  * checkout that the user works in is never written: not its files, index, HEAD, stash or config.
  *
- * The layers are `workspace/GitWorktree` (git worktrees) and `workspace/Memory` (a double without
- * disk and process); `WorkspaceSuite` in `@espalier/platform/testing` binds both.
+ * The layers are `workspace/GitWorktree` (git worktrees), `workspace/PlainCopy` (a directory without source control),
+ * `workspace/Detected` (which of the two it is), and `workspace/Memory` (a double without disk and process);
+ * `WorkspaceSuite` in `@espalier/platform/testing` binds all of them.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type {
+  AppliedFile,
+  Change,
+  ChangedFile,
+  ChangeRefused,
+  Edit,
+  EditRejected,
+  PatchRejected
+} from "./internal/workspaceChanges.ts"
+import type { UncleanSource, WorkspaceError } from "./internal/workspaceErrors.ts"
+
+export * from "./internal/workspaceChanges.ts"
+export * from "./internal/workspaceErrors.ts"
 
 /** An isolated working tree. It is a handle: only the workspace that opened it can act on it. */
 export interface Tree {
@@ -28,20 +41,12 @@ export interface Tree {
 
 /** Where the trees come from, said so that a person can check it. */
 export interface Source {
-  /** Absolute path of the top of the repository, which may lie above the directory that was named. */
+  /** What keeps its states. */
+  readonly kind: "git" | "copy" | "memory"
+  /** Absolute path of its top, which may lie above the directory that was named where that is in a repository. */
   readonly repository: string
   /** The named directory below `repository`, with forward slashes; empty where both are the same. */
   readonly prefix: string
-}
-
-/** A change of one place in one file: `search` is literal text that must occur exactly once. */
-export interface Edit {
-  /** Name for messages and records. */
-  readonly name: string
-  /** Path below the tree, with forward slashes. */
-  readonly file: string
-  readonly search: string
-  readonly replace: string
 }
 
 /** What a tree holds beyond its base, untracked files included, ignored files left out. */
@@ -59,223 +64,50 @@ export interface Identity {
   readonly email: string
 }
 
-/** The directory is not part of a git repository, or does not exist. */
-export const NotARepository = Schema.TaggedStruct("NotARepository", {
-  directory: Schema.String,
-  exists: Schema.Boolean
-})
-
-/** The directory lies in a repository whose commit does not contain it (untracked or ignored there). */
-export const NotInCommit = Schema.TaggedStruct("NotInCommit", {
-  repository: Schema.String,
-  prefix: Schema.String,
-  commit: Schema.String
-})
-
-/** The repository has no commit to start from. */
-export const NoCommit = Schema.TaggedStruct("NoCommit", { repository: Schema.String })
-
-/** The name does not lead to a commit. */
-export const UnknownRef = Schema.TaggedStruct("UnknownRef", {
-  repository: Schema.String,
-  ref: Schema.String,
-  detail: Schema.String
-})
-
-/** A snapshot was asked for, but the checkout stands at another commit than the ref names. */
-export const SnapshotElsewhere = Schema.TaggedStruct("SnapshotElsewhere", {
-  repository: Schema.String,
-  ref: Schema.String,
-  commit: Schema.String,
-  head: Schema.String
-})
-
-/** Repositories inside the tree would be committed as bare links, without their content. */
-export const NestedRepository = Schema.TaggedStruct("NestedRepository", {
-  directory: Schema.String,
-  files: Schema.Array(Schema.String)
-})
-
-/** The path leads out of the tree, into its metadata, or out of what may be changed. */
-export const PathRefused = Schema.TaggedStruct("PathRefused", {
-  file: Schema.String,
-  why: Schema.String
-})
-
-/** The tree of this run and node is open already: two owners would destroy each other's work. */
-export const TreeInUse = Schema.TaggedStruct("TreeInUse", { path: Schema.String })
-
-/** The tree was closed, or was opened by another workspace. */
-export const TreeClosed = Schema.TaggedStruct("TreeClosed", { path: Schema.String })
-
-/** The experiment's branch is checked out somewhere that is not this workspace's to remove. */
-export const BranchInUse = Schema.TaggedStruct("BranchInUse", {
-  branch: Schema.String,
-  path: Schema.String
-})
-
-/** There is no git to run. */
-export const GitMissing = Schema.TaggedStruct("GitMissing", {
-  executable: Schema.String,
-  detail: Schema.String
-})
-
-/** A git command failed in a way that has no name of its own here. */
-export const GitFailed = Schema.TaggedStruct("GitFailed", {
-  argv: Schema.Array(Schema.String),
-  exitCode: Schema.NullOr(Schema.Int),
-  signal: Schema.NullOr(Schema.String),
-  stderr: Schema.String
-})
-
-/** The file system refused an operation. */
-export const FileFailed = Schema.TaggedStruct("FileFailed", {
-  file: Schema.String,
-  operation: Schema.String,
-  detail: Schema.String
-})
-
-/** Everything that can go wrong with a workspace, apart from an unclean source and a rejected edit. */
-export const WorkspaceErrorReason = Schema.Union([
-  NotARepository,
-  NotInCommit,
-  NoCommit,
-  UnknownRef,
-  SnapshotElsewhere,
-  NestedRepository,
-  PathRefused,
-  TreeInUse,
-  TreeClosed,
-  BranchInUse,
-  GitMissing,
-  GitFailed,
-  FileFailed
-])
-/** See the schema of the same name. */
-export type WorkspaceErrorReason = typeof WorkspaceErrorReason.Type
-
-const describe = (reason: WorkspaceErrorReason): string => {
-  switch (reason._tag) {
-    case "NotARepository":
-      return reason.exists
-        ? `${reason.directory} is not in a git repository. Make it one: ` +
-          `cd ${quoted(reason.directory)} && git init && git add . && git commit -m "First state"`
-        : `The source directory ${reason.directory} does not exist. Correct the path, or create the repository there.`
-    case "NotInCommit":
-      return `${reason.prefix} is a directory of the repository ${reason.repository}, but commit ` +
-        `${
-          short(reason.commit)
-        } does not contain it: it is untracked or ignored there. Commit it there, or make it a ` +
-        `repository of its own: cd ${quoted(`${reason.repository}/${reason.prefix}`)} && git init && git add . && ` +
-        `git commit -m "First state"`
-    case "NoCommit":
-      return `The repository ${reason.repository} has no commit yet, and an experiment starts from a commit. ` +
-        `Make one: cd ${quoted(reason.repository)} && git add . && git commit -m "First state"`
-    case "UnknownRef":
-      return `${JSON.stringify(reason.ref)} is not a commit of the repository ${reason.repository}` +
-        `${reason.detail === "" ? "" : ` (${reason.detail})`}. Name a branch, a tag or a commit that it has: ` +
-        `git branch --all, git tag, git log`
-    case "SnapshotElsewhere":
-      return `A snapshot of the unclean checkout ${reason.repository} was asked for, but it stands at ` +
-        `${short(reason.head)} while ${JSON.stringify(reason.ref)} is ${short(reason.commit)}. ` +
-        `Take ref = "HEAD" to start from the checkout, or snapshot = false to start from ${JSON.stringify(reason.ref)}`
-    case "NestedRepository":
-      return `${reason.directory} holds repositories of their own, whose files a commit would leave out: ` +
-        `${bounded(reason.files)}. Remove them, ignore them in .gitignore, or add them as submodules`
-    case "PathRefused":
-      return `The path ${JSON.stringify(reason.file)} is refused: ${reason.why}`
-    case "TreeInUse":
-      return `The tree ${reason.path} is open already. Close the scope that holds it first, ` +
-        `or give the experiment a name of its own`
-    case "TreeClosed":
-      return `The tree ${reason.path} is not open in this workspace: its scope was closed, or another workspace ` +
-        `opened it. Open it again with reopen`
-    case "BranchInUse":
-      return `The branch ${reason.branch} is checked out at ${reason.path}. Check out another branch there, ` +
-        `or give the run a name of its own`
-    case "GitMissing":
-      return `git could not be started (${reason.executable}: ${reason.detail}). Install git 2.25 or newer, ` +
-        `or put it on the PATH`
-    case "GitFailed":
-      return `${reason.argv.join(" ")} ${
-        reason.signal !== null
-          ? `was ended by ${reason.signal}`
-          : reason.exitCode === null
-          ? "failed"
-          : `ended with exit code ${reason.exitCode}`
-      }: ${reason.stderr.trim() === "" ? "it said nothing" : reason.stderr.trim()}`
-    case "FileFailed":
-      return `Cannot ${reason.operation} ${reason.file}: ${reason.detail}`
-  }
+/** A commit as it was recorded. */
+export interface CommitRecord {
+  readonly commit: string
+  /** What it stands on: one commit, none for a first one, several for a merge. */
+  readonly parents: ReadonlyArray<string>
+  readonly author: Identity
+  /** When it was made, in milliseconds since the epoch. */
+  readonly atMillis: number
+  /** The first paragraph, as one line. */
+  readonly message: string
+  /** All that follows it, without the blank lines around it. */
+  readonly body: string
 }
 
-const quoted = (path: string): string => /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
-
-const short = (commit: string): string => commit.slice(0, 12)
-
-const listed = 20
-
-const bounded = (files: ReadonlyArray<string>, total = files.length): string => {
-  const shown = files.slice(0, listed).map((file) => JSON.stringify(file)).join(", ")
-  return total > listed ? `${shown} and ${total - Math.min(files.length, listed)} more` : shown
+/** A tree that stands on disk, and whose it is. */
+export interface StandingTree {
+  readonly path: string
+  /** The run and node that it was made for; undefined where no record says so. */
+  readonly run: string | undefined
+  readonly node: string | undefined
+  /**
+   * `open`: this process has it open. `elsewhere`: another process that lives has. `left`: whoever had it is dead, or
+   * closed it with `keep`, or nobody wrote down who. `unknown`: a process of another machine or container had it.
+   */
+  readonly owner: "open" | "elsewhere" | "left" | "unknown"
 }
 
-/**
- * A workspace could not do what it was asked. `reason` says which way, as data
- * (`Effect.catchReason("WorkspaceError", "UnknownRef", ...)`); `message` is for a person and tells
- * what to do.
- */
-export class WorkspaceError extends Schema.TaggedError<WorkspaceError>()("WorkspaceError", {
-  reason: WorkspaceErrorReason,
-  message: Schema.String
-}) {
-  /** The error with the standard message of its reason. */
-  static of(reason: WorkspaceErrorReason): WorkspaceError {
-    return new WorkspaceError({ reason, message: describe(reason) })
-  }
-}
-
-/**
- * The source has changes that no commit holds, so experiments would silently run without them.
- * `files` names the first of them (at most 20), `total` says how many there are.
- */
-export class UncleanSource extends Schema.TaggedError<UncleanSource>()("UncleanSource", {
-  repository: Schema.String,
-  files: Schema.Array(Schema.String),
-  total: Schema.Int,
-  message: Schema.String
-}) {
-  /** The error with its standard message. */
-  static at(repository: string, files: ReadonlyArray<string>): UncleanSource {
-    return new UncleanSource({
-      repository,
-      files: files.slice(0, listed),
-      total: files.length,
-      message:
-        `The source ${repository} has ${files.length} uncommitted ${files.length === 1 ? "change" : "changes"}: ` +
-        `${bounded(files)}. An experiment starts from a commit and would run without them. Commit them (git commit), ` +
-        `put them aside (git stash --include-untracked), or set snapshot = true to start from a snapshot of them`
-    })
-  }
-}
-
-/** An edit does not fit the file as it is: its search text must occur exactly once. */
-export class EditRejected extends Schema.TaggedError<EditRejected>()("EditRejected", {
-  edit: Schema.String,
-  file: Schema.String,
-  /** How often the search text occurs, overlapping occurrences included; 0 where there is no such file. */
-  matches: Schema.Int,
-  message: Schema.String
-}) {
-  /** The error with its standard message. */
-  static because(edit: Edit, matches: number, why: string): EditRejected {
-    return new EditRejected({
-      edit: edit.name,
-      file: edit.file,
-      matches,
-      message: `The edit ${JSON.stringify(edit.name)} does not apply to ${edit.file}: ${why}`
-    })
-  }
+/** What every layer lets be changed in its trees: by `write`, `applyEdit` and `apply`, and what `check` accepts. */
+export interface Guard {
+  /**
+   * What may be changed, as globs of paths below the tree: `src`, `lib/*.ts`, `tests/**`. A pattern without wildcards
+   * names a file or a directory with all that is in it; one with wildcards has to match the whole path (`*` and `?` within
+   * a segment, `**` over any number of them, `[a-z]`, `{a,b}`). Everything when left out.
+   */
+  readonly editable?: ReadonlyArray<string> | undefined
+  /**
+   * What may not be changed even so, as globs; upper and lower case count the same, and what lies below a
+   * directory that matches is denied too. Nothing when left out. The metadata of git is always denied.
+   */
+  readonly denied?: ReadonlyArray<string> | undefined
+  /** Most bytes that a file may have after a change. Default 8 MiB. */
+  readonly maxFileBytes?: number | undefined
+  /** Most bytes that all files of one change may have together. Default 32 MiB. */
+  readonly maxChangeBytes?: number | undefined
 }
 
 /**
@@ -367,19 +199,44 @@ export class Workspace extends Context.Service<Workspace, {
   write(tree: Tree, file: string, content: string): Effect.Effect<void, WorkspaceError>
   /** Replaces the one place that an edit names; the rest of the file keeps every byte. Guarded as `write` is. */
   applyEdit(tree: Tree, edit: Edit): Effect.Effect<void, EditRejected | WorkspaceError>
+  /**
+   * Applies changes, in order, each to what those before it left: all of them, or none where one is refused. Every file
+   * that is written, renamed or deleted is guarded as `write` guards it. Returns what became of each file, by path.
+   */
+  apply(
+    tree: Tree,
+    changes: ReadonlyArray<Change>
+  ): Effect.Effect<ReadonlyArray<AppliedFile>, EditRejected | PatchRejected | WorkspaceError>
+  /** The files that differ from the tree's base, committed or not, by path; ignored ones left out. */
+  changed(tree: Tree): Effect.Effect<ReadonlyArray<ChangedFile>, WorkspaceError>
+  /**
+   * Holds the tree as it stands against the guard, for changes that did not come through it: a coding agent edits the
+   * files itself. Whatever is changed, and not ignored, must be a plain file or a link that stays in the tree, lie in what
+   * may be changed, and not be too large. Returns what `changed` does. It says what is committed next,
+   * not what a program with a shell did elsewhere.
+   */
+  check(tree: Tree): Effect.Effect<ReadonlyArray<ChangedFile>, ChangeRefused | WorkspaceError>
   /** What the tree holds beyond its base, committed or not. */
   diff(tree: Tree): Effect.Effect<Diff, WorkspaceError>
   /**
    * Commits everything in the tree that is not ignored. Returns the new commit, or the tree's last
-   * commit (its base at first) when nothing changed.
+   * commit (its base at first) when nothing changed. `body` is any text; it stands below the message, after a blank line.
    */
   commit(tree: Tree, options: {
     readonly message: string
+    readonly body?: string | undefined
     readonly author?: Identity | undefined
   }): Effect.Effect<string, WorkspaceError>
+  /** Who made a commit, when, on what, and what was said of it. */
+  show(ref: string): Effect.Effect<CommitRecord, WorkspaceError>
+  /** Removes the tree of this run and node that was kept or left; its branch stays. Returns whether there was one. */
+  drop(options: { readonly run: string; readonly node: string }): Effect.Effect<boolean, WorkspaceError>
+  /** The trees that stand on disk, of every run, by path. */
+  readonly trees: Effect.Effect<ReadonlyArray<StandingTree>, WorkspaceError>
   /**
-   * Removes the trees that crashes left of this run, and no others; trees that are open stay.
-   * Branches stay. Returns the paths that were removed, sorted.
+   * Removes the trees of this run that nobody has open any more: those that crashes left and those that were kept. A
+   * tree that is open here, or in another process that lives, stays; so does one of another machine, for nobody here can
+   * tell. Branches stay. Returns the paths that were removed, sorted.
    */
   sweep(run: string): Effect.Effect<ReadonlyArray<string>, WorkspaceError>
 }>()("@espalier/platform/Workspace") {}

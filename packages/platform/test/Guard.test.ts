@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import * as fc from "fast-check"
 import { branchName, safeName } from "../src/internal/gitNames.ts"
-import { checkEditable, editContent, segmentsOf } from "../src/internal/guard.ts"
+import { checkEditable, editContent, policyOf, segmentsOf } from "../src/internal/guard.ts"
 import { hostileIds } from "../src/testing/WorkspaceSuite.ts"
 
 const anyId = fc.oneof(
@@ -49,7 +49,7 @@ describe("a guarded path", () => {
 
   it("may be changed below an allowed prefix and only there, by whole segments", () => {
     const allowed = (path: string, editable: ReadonlyArray<string>) =>
-      Result.isSuccess(checkEditable(path, path.split("/"), editable))
+      Result.isSuccess(checkEditable(path, path.split("/"), policyOf({ editable })))
     assert.isTrue(allowed("src/a/b.ts", ["src"]))
     assert.isTrue(allowed("src", ["./src/"]))
     assert.isTrue(allowed("anything", [""]))

@@ -5,13 +5,17 @@ import { Workspace } from "../src/Workspace.ts"
 import * as Memory from "../src/workspace/Memory.ts"
 
 const subject: WorkspaceSuite.Subject = {
-  layer: (files) =>
+  head: "committed",
+  onDisk: false,
+  layer: (files, guard) =>
     Layer.effectContext(
-      Effect.map(Memory.make({ files }), ({ contents, workspace }) =>
+      Effect.map(Memory.make({ ...guard, files }), ({ contents, workspace }) =>
         Context.make(Workspace, workspace).pipe(Context.add(
           WorkspaceSuite.Checkout,
           WorkspaceSuite.Checkout.of({
-            write: (file, content) => contents.changeCheckout(file, content),
+            write: (file, content) =>
+              contents.changeCheckout(file, content),
+            editTree: (tree, file, content) => contents.changeTree(tree.path, file, content),
             fingerprint: Effect.gen(function*() {
               const branches = [...yield* contents.branches].filter(([name]) => !name.startsWith("espalier/"))
               return JSON.stringify([[...yield* contents.checkout], branches])

@@ -11,7 +11,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { type Identity, WorkspaceError } from "../Workspace.ts"
+import type { Identity } from "../Workspace.ts"
 import {
   type CommandNotStarted,
   type CommandTooLoud,
@@ -19,6 +19,7 @@ import {
   type Finished,
   runCommand
 } from "./command.ts"
+import { WorkspaceError } from "./workspaceErrors.ts"
 
 /** Which repository a command works on; without `gitDir`, git looks for it from `directory` upwards. */
 export interface GitPlace {

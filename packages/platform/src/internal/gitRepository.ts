@@ -7,12 +7,13 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as Path from "node:path"
-import { type Identity, type Source, UncleanSource, WorkspaceError } from "../Workspace.ts"
+import type { Identity, Source } from "../Workspace.ts"
 import { type Git, gitFailed, type GitPlace } from "./git.ts"
 import { entryAt, fileOperation, removeDirectory } from "./guardFiles.ts"
+import { UncleanSource, WorkspaceError } from "./workspaceErrors.ts"
 
 /** A repository that was found, and how to run git on it. */
-export interface Repository extends Source {
+export interface Repository extends Omit<Source, "kind"> {
   /** The git directory that all worktrees share. */
   readonly commonDir: string
   /** The checkout; undefined in a bare repository. */

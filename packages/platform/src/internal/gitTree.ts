@@ -10,10 +10,11 @@ import * as Effect from "effect/Effect"
 import type * as Semaphore from "effect/Semaphore"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { type Diff, type Identity, WorkspaceError } from "../Workspace.ts"
+import type { Diff, Identity } from "../Workspace.ts"
 import { type Git, type GitPlace, isTornEntry } from "./git.ts"
 import { refuseNested, type Repository } from "./gitRepository.ts"
 import { entryAt, fileOperation, removeWhole } from "./guardFiles.ts"
+import { WorkspaceError } from "./workspaceErrors.ts"
 
 /** A worktree that this process made and has not removed. */
 export interface Worktree {
@@ -279,7 +280,7 @@ export const diffTree = (git: Git, tree: Worktree): Effect.Effect<Diff, Workspac
 export const commitTree = (
   git: Git,
   tree: Worktree,
-  options: { readonly message: string; readonly author: Identity; readonly committer: Identity }
+  options: { readonly text: string; readonly author: Identity; readonly committer: Identity }
 ): Effect.Effect<string, WorkspaceError> =>
   Effect.gen(function*() {
     yield* stage(git, tree)
@@ -287,7 +288,7 @@ export const commitTree = (
     const before = (yield* git.run(tree.place, ["rev-parse", "--verify", `${tree.head}^{tree}`])).trim()
     if (content === before) return tree.head
     const commit = (yield* git.run(tree.place, ["commit-tree", "-p", tree.head, "-F", "-", content], {
-      stdin: options.message.replaceAll("\0", "").replace(/\n*$/, "\n"),
+      stdin: options.text,
       author: options.author,
       committer: options.committer,
       atMillis: yield* Clock.currentTimeMillis

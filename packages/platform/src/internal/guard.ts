@@ -3,18 +3,21 @@
  * it to work on a disk, the memory workspace on a map.
  */
 import * as Result from "effect/Result"
-import { type Edit, EditRejected, WorkspaceError } from "../Workspace.ts"
+import type { Guard } from "../Workspace.ts"
+import { compileGlob } from "./guardGlobs.ts"
+import { type Edit, EditRejected } from "./workspaceChanges.ts"
+import { WorkspaceError } from "./workspaceErrors.ts"
 
 const refused = (file: string, why: string): Result.Result<never, WorkspaceError> =>
   Result.fail(WorkspaceError.of({ _tag: "PathRefused", file, why }))
 
 /**
  * True for every spelling of `.git` that some file system takes for it: other case, trailing dots and
- * spaces, the short name of Windows, invisible characters that macOS drops. Whoever may write there
- * can make git run programs.
+ * spaces, the short name and the streams (`.git::$INDEX_ALLOCATION`) of Windows, invisible characters that macOS drops.
+ * Whoever may write there can make git run programs.
  */
-const isMetadata = (segment: string): boolean => {
-  const bare = segment.replaceAll(/\p{Cf}/gu, "").replace(/[. ]+$/, "").toLowerCase()
+export const isMetadata = (segment: string): boolean => {
+  const bare = segment.replaceAll(/\p{Cf}/gu, "").replace(/:.*$/s, "").replace(/[. ]+$/, "").toLowerCase()
   return bare === ".git" || /^git~\d+$/.test(bare)
 }
 
@@ -25,6 +28,7 @@ export const segmentsOf = (file: string): Result.Result<ReadonlyArray<string>, W
   if (file.startsWith("/") || /^[A-Za-z]:[\\/]/.test(file) || file.startsWith("\\\\")) {
     return refused(file, "it is absolute. Name the file by its path below the tree")
   }
+  if (/\p{Surrogate}/u.test(file)) return refused(file, "it contains half a character, which no file name can hold")
   if (file.endsWith("/")) return refused(file, "it names a directory")
   const parts = file.split(process.platform === "win32" ? /[\\/]/ : "/").filter((part) => part !== "" && part !== ".")
   if (parts.length === 0) return refused(file, "it names the tree itself")
@@ -33,25 +37,64 @@ export const segmentsOf = (file: string): Result.Result<ReadonlyArray<string>, W
   return Result.succeed(parts)
 }
 
-/** Checks a path against the prefixes that may be changed; `undefined` allows the whole tree. */
+/** `Guard`, ready to be asked. */
+export interface Policy {
+  /** Why a path may not be changed, or undefined where it may. */
+  readonly why: (
+    segments: ReadonlyArray<string>
+  ) => { readonly problem: "outside" | "denied"; readonly detail: string } | undefined
+  readonly maxFileBytes: number
+  readonly maxChangeBytes: number
+}
+
+const mebibyte = 1024 * 1024
+
+/** What the options of a layer allow. */
+export const policyOf = (options: Guard): Policy => {
+  const allowed = options.editable?.map((pattern) => compileGlob(pattern))
+  // Some file systems take two spellings of a character for one, as they do upper and lower case.
+  const denied = (options.denied ?? []).map((pattern) => ({
+    pattern,
+    glob: compileGlob(pattern.normalize("NFC"), { ignoreCase: true })
+  }))
+  const above = (segments: ReadonlyArray<string>) => segments.map((_, index) => segments.slice(0, index + 1))
+  return {
+    why: (segments) => {
+      const steps = above(segments)
+      const folded = above(segments.map((segment) => segment.normalize("NFC")))
+      const refusing = denied.find(({ glob }) => folded.some(glob.matches))
+      if (refusing !== undefined) {
+        return { problem: "denied", detail: `may not be changed (${refusing.pattern} is denied)` }
+      }
+      // An empty pattern, and ".", name the tree itself.
+      const passes = allowed === undefined ||
+        allowed.some((glob) => glob.plain ? glob.matches([]) || steps.some(glob.matches) : glob.matches(segments))
+      if (passes) return undefined
+      const list = options.editable!.length === 0 ? "nothing" : options.editable!.join(", ")
+      return { problem: "outside", detail: `lies outside of what may be changed (${list})` }
+    },
+    maxFileBytes: options.maxFileBytes ?? 8 * mebibyte,
+    maxChangeBytes: options.maxChangeBytes ?? 32 * mebibyte
+  }
+}
+
+/** Checks a path, written as `file`, against the policy; `undefined` allows the whole tree. */
 export const checkEditable = (
   file: string,
   segments: ReadonlyArray<string>,
-  editable: ReadonlyArray<string> | undefined
+  policy: Policy | undefined
 ): Result.Result<void, WorkspaceError> => {
-  if (editable === undefined) return Result.succeed(undefined)
+  const why = policy?.why(segments)
+  if (why === undefined) return Result.succeed(undefined)
   const path = segments.join("/")
-  const allowed = editable.some((prefix) => {
-    const bare = prefix.replace(/^(?:\.\/)+/, "").replace(/\/+$/, "")
-    return bare === "" || bare === "." || path === bare || path.startsWith(`${bare}/`)
-  })
-  if (allowed) return Result.succeed(undefined)
-  return refused(
-    file,
-    `${path === file ? "it" : `it leads to ${JSON.stringify(path)}, which`} lies outside of what may be changed ` +
-      `(${editable.length === 0 ? "nothing" : editable.join(", ")})`
-  )
+  return refused(file, `${path === file ? "it" : `it leads to ${JSON.stringify(path)}, which`} ${why.detail}`)
 }
+
+/** Checks the size that a file would have. */
+export const checkSize = (file: string, bytes: number, policy: Policy): Result.Result<void, WorkspaceError> =>
+  bytes <= policy.maxFileBytes
+    ? Result.succeed(undefined)
+    : Result.fail(WorkspaceError.of({ _tag: "TooLarge", file, bytes, limitBytes: policy.maxFileBytes }))
 
 /** How often `search` occurs, and where first. Overlapping occurrences count, for each is a place to edit. */
 const occurrences = (text: Buffer, search: Buffer): { readonly count: number; readonly first: number } => {

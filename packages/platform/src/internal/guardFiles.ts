@@ -7,8 +7,10 @@ import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { type Edit, type EditRejected, WorkspaceError } from "../Workspace.ts"
-import { checkEditable, editContent, segmentsOf } from "./guard.ts"
+import { checkEditable, checkSize, editContent, type Policy, segmentsOf } from "./guard.ts"
+import type { Edit, EditRejected } from "./workspaceChanges.ts"
+import { WorkspaceError } from "./workspaceErrors.ts"
+import type { Content, Look, Plan } from "./workspacePlan.ts"
 
 /**
  * Runs a file operation; its refusal becomes a typed error. Not interruptible: the operations are
@@ -22,12 +24,38 @@ export const fileOperation = <A>(
 ): Effect.Effect<A, WorkspaceError> =>
   Effect.uninterruptible(Effect.tryPromise({
     try: run,
-    catch: (error) => WorkspaceError.of({ _tag: "FileFailed", file, operation, detail: detailOf(error) })
+    catch: (error) => failedBecause(operation, file, error)
   }))
+
+/**
+ * The same for what takes its time. It can be interrupted: then it is told by the signal, and waited for until it is at
+ * rest.
+ */
+export const longFileOperation = <A>(
+  operation: string,
+  file: string,
+  run: (signal: AbortSignal) => Promise<A>
+): Effect.Effect<A, WorkspaceError> =>
+  Effect.callback<A, WorkspaceError>((resume) => {
+    const controller = new AbortController()
+    const done = run(controller.signal).then(
+      (result) => resume(Effect.succeed(result)),
+      (error: unknown) => resume(Effect.fail(failedBecause(operation, file, error)))
+    )
+    return Effect.promise(() => {
+      controller.abort()
+      return done
+    })
+  })
+
+const failedBecause = (operation: string, file: string, error: unknown): WorkspaceError =>
+  error instanceof WorkspaceError
+    ? error
+    : WorkspaceError.of({ _tag: "FileFailed", file, operation, detail: detailOf(error) })
 
 const detailOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
+export const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
 
 /** The path's own entry, links not followed; undefined where there is none. */
 export const entryAt = (path: string) =>
@@ -36,23 +64,29 @@ export const entryAt = (path: string) =>
     throw error
   })
 
-const isBelow = (root: string, path: string): boolean => path === root || path.startsWith(root + Path.sep)
+export const isBelow = (root: string, path: string): boolean => path === root || path.startsWith(root + Path.sep)
 
 interface Target {
   readonly path: string
+  /** Path below the root, with forward slashes. */
+  readonly file: string
   readonly exists: boolean
 }
 
-/** Where a path below `root` really leads. Fails where that is outside, or no place for a plain file. */
+/**
+ * Where a path below `root` really leads. Fails where that is outside, or no place for a plain file, or where the policy
+ * does not let it be changed; without a policy the path is only to be read.
+ */
 const locate = (
   root: string,
   file: string,
-  editable: ReadonlyArray<string> | undefined
+  policy: Policy | undefined,
+  follow = true
 ): Effect.Effect<Target, WorkspaceError> =>
   Effect.gen(function*() {
     const refuse = (why: string) => Effect.fail(WorkspaceError.of({ _tag: "PathRefused", file, why }))
     const segments = yield* Effect.fromResult(segmentsOf(file))
-    yield* Effect.fromResult(checkEditable(file, segments, editable))
+    yield* Effect.fromResult(checkEditable(file, segments, policy))
     const top = yield* fileOperation("open", root, () => fs.realpath(root))
     let path = top
     let exists = true
@@ -63,6 +97,9 @@ const locate = (
         path = Path.join(path, ...segments.slice(index))
         exists = false
         break
+      }
+      if (entry.isSymbolicLink() && !follow) {
+        return yield* refuse(`${segment} in it is a symbolic link, and a patch is not applied through one`)
       }
       path = entry.isSymbolicLink()
         ? yield* Effect.tryPromise({
@@ -79,30 +116,48 @@ const locate = (
       if (last && !kind.isFile()) return yield* refuse("it is not a plain file")
     }
     // A link inside the tree may lead to another file of it: that file has to be allowed too.
-    const real = yield* Effect.fromResult(segmentsOf(Path.relative(top, path).split(Path.sep).join("/")))
-    yield* Effect.fromResult(checkEditable(file, real, editable))
-    return { path, exists }
+    const below = Path.relative(top, path).split(Path.sep).join("/")
+    const real = yield* Effect.fromResult(segmentsOf(below))
+    yield* Effect.fromResult(checkEditable(file, real, policy))
+    return { path, file: below, exists }
   })
 
 // A link that replaces the file between check and use is not followed. Windows has no such flag.
 const noFollow = constants.O_NOFOLLOW ?? 0
 
-const store = (path: string, content: Buffer | string): Effect.Effect<void, WorkspaceError> =>
+/**
+ * Writes a file whole or not at all, and never through another name that it has: a new file takes its place. Its mode
+ * stays, but for the executable bits where `executable` says so.
+ */
+const store = (path: string, content: Buffer | string, executable?: boolean): Effect.Effect<void, WorkspaceError> =>
   fileOperation("write", path, async () => {
     await fs.mkdir(Path.dirname(path), { recursive: true })
-    const handle = await fs.open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | noFollow, 0o666)
+    const before = await entryAt(path)
+    const aside = Path.join(Path.dirname(path), `.espalier-${randomBytes(6).toString("hex")}`)
     try {
-      await handle.writeFile(content)
-    } finally {
-      await handle.close()
+      const handle = await fs.open(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow, 0o666)
+      try {
+        const mode = (before?.isFile() === true ? before.mode : (await handle.stat()).mode) & 0o777
+        // Whoever may read it may execute it, as git does.
+        const bits = executable === undefined ? mode : executable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
+        if (before?.isFile() === true || bits !== mode) await handle.chmod(bits)
+        await handle.writeFile(content)
+      } finally {
+        await handle.close()
+      }
+      await fs.rename(aside, path)
+    } catch (error) {
+      await fs.rm(aside, { force: true })
+      throw error
     }
   })
 
-const load = (path: string): Effect.Effect<Buffer, WorkspaceError> =>
+const load = (path: string): Effect.Effect<Content, WorkspaceError> =>
   fileOperation("read", path, async () => {
     const handle = await fs.open(path, constants.O_RDONLY | noFollow)
     try {
-      return await handle.readFile()
+      const { mode } = await handle.stat()
+      return { bytes: await handle.readFile(), executable: (mode & 0o100) !== 0 }
     } finally {
       await handle.close()
     }
@@ -112,35 +167,79 @@ const load = (path: string): Effect.Effect<Buffer, WorkspaceError> =>
 export const readGuarded = (root: string, file: string): Effect.Effect<string, WorkspaceError> =>
   Effect.gen(function*() {
     const target = yield* locate(root, file, undefined)
-    return (yield* load(target.path)).toString("utf8")
+    return (yield* load(target.path)).bytes.toString("utf8")
   })
 
-/** Creates or replaces a file below `root`, with the directories that lead to it. Returns its real path. */
+/** Creates or replaces a file below `root`, with the directories that lead to it. Returns its real path below `root`. */
 export const writeGuarded = (
   root: string,
   file: string,
   content: string,
-  editable: ReadonlyArray<string> | undefined
+  policy: Policy
 ): Effect.Effect<string, WorkspaceError> =>
   Effect.gen(function*() {
-    const target = yield* locate(root, file, editable)
+    const target = yield* locate(root, file, policy)
+    yield* Effect.fromResult(checkSize(file, Buffer.byteLength(content), policy))
     yield* store(target.path, content)
-    return target.path
+    return target.file
   })
 
-/** Applies an edit to a file below `root`. Returns the file's real path. */
+/** Applies an edit to a file below `root`. Returns the file's real path below `root`. */
 export const editGuarded = (
   root: string,
   edit: Edit,
-  editable: ReadonlyArray<string> | undefined
+  policy: Policy
 ): Effect.Effect<string, WorkspaceError | EditRejected> =>
   Effect.gen(function*() {
-    const target = yield* locate(root, edit.file, editable)
-    const before = target.exists ? yield* load(target.path) : undefined
+    const target = yield* locate(root, edit.file, policy)
+    const before = target.exists ? (yield* load(target.path)).bytes : undefined
     const after = yield* Effect.fromResult(editContent(edit, before))
+    yield* Effect.fromResult(checkSize(edit.file, after.length, policy))
     yield* store(target.path, after)
-    return target.path
+    return target.file
   })
+
+/** How a plan finds the files of a tree on disk. */
+export const lookGuarded = (root: string, policy: Policy): Look => (file, follow) =>
+  Effect.gen(function*() {
+    const target = yield* locate(root, file, policy, follow)
+    return { path: target.file, content: target.exists ? yield* load(target.path) : undefined }
+  })
+
+/**
+ * Writes a plan to the disk. What goes first makes room: a directory is gone with its last file, as in git, and a file
+ * may take its name. An error of the disk in the middle leaves a part: the tree is of no use then.
+ */
+export const storePlan = (root: string, plan: Plan): Effect.Effect<void, WorkspaceError> =>
+  Effect.gen(function*() {
+    const top = yield* fileOperation("open", root, () => fs.realpath(root))
+    for (const [file, content] of plan.writes) {
+      if (content === undefined) yield* fileOperation("remove", file, () => removeFile(top, Path.join(top, file)))
+    }
+    for (const [file, content] of plan.writes) {
+      if (content !== undefined) yield* store(Path.join(top, file), content.bytes, content.executable)
+    }
+  })
+
+const removeFile = async (top: string, path: string): Promise<void> => {
+  await fs.rm(path, { force: true })
+  for (let at = Path.dirname(path); at !== top && isBelow(top, at); at = Path.dirname(at)) {
+    if (!await removeIfEmpty(at)) return
+  }
+}
+
+/** Removes a directory that has nothing in it; returns whether it is gone. */
+export const removeIfEmpty = async (directory: string): Promise<boolean> => {
+  try {
+    await fs.rmdir(directory)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === "ENOENT") return true
+    if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOTDIR") throw error
+    return false
+  }
+  return true
+}
 
 /**
  * Removes a directory with all that is in it; none is fine. Builds leave directories that even their

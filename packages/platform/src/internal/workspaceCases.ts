@@ -2,20 +2,29 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { type Edit, type EditRejected, Workspace, type WorkspaceError } from "../Workspace.ts"
+import { type Edit, type Guard, type Tree, Workspace } from "../Workspace.ts"
 
 /** The user's own checkout, as the suite plays the user. */
 export class Checkout extends Context.Service<Checkout, {
   /** Changes or adds a file and commits nothing. */
   write(file: string, content: string): Effect.Effect<void>
+  /** Changes a file of an open tree as a program in it would, past the workspace; `undefined` removes it. */
+  editTree(tree: Tree, file: string, content: string | undefined): Effect.Effect<void>
   /** A text that differs when anything of the user's does: files, index, HEAD, branches, stash, config. */
   readonly fingerprint: Effect.Effect<string>
 }>()("@espalier/platform/testing/WorkspaceSuite/Checkout") {}
 
 /** The workspace under test. */
 export interface Subject {
-  /** A fresh workspace on a source whose one commit, on branch `main`, holds these files. */
-  readonly layer: (files: Readonly<Record<string, string>>) => Layer.Layer<Workspace | Checkout, unknown>
+  /** A fresh workspace on a source whose one commit, on branch `main`, holds these files; with this guard. */
+  readonly layer: (files: Readonly<Record<string, string>>, guard: Guard) => Layer.Layer<Workspace | Checkout, unknown>
+  /**
+   * What `HEAD` is: the last commit that the user made (`committed`), beside which a checkout can be unclean, or the
+   * source as it is when somebody asks (`as it stands`).
+   */
+  readonly head: "committed" | "as it stands"
+  /** Whether trees are directories of a real disk, where there are links, pipes and modes. */
+  readonly onDisk: boolean
 }
 
 /** One thing that holds for every workspace. */
@@ -73,8 +82,11 @@ export const edit = (changes: Partial<Edit>): Edit => ({
 })
 
 /** The tag of the reason that an operation fails for. */
-export const reasonOf = <A, R>(effect: Effect.Effect<A, WorkspaceError | EditRejected, R>) =>
-  Effect.map(Effect.flip(effect), (error) => error._tag === "WorkspaceError" ? error.reason._tag : error._tag)
+export const reasonOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.map(
+    Effect.flip(effect),
+    (error: { readonly _tag: string; readonly reason?: { readonly _tag: string } }) => error.reason?._tag ?? error._tag
+  )
 
 /** Opens a tree at HEAD. */
 export const openAt = (workspace: Workspace["Service"], node: string, run = "run") =>
@@ -83,13 +95,14 @@ export const openAt = (workspace: Workspace["Service"], node: string, run = "run
 /** Writes a case down. */
 export type Check = (
   name: string,
-  body: (workspace: Workspace["Service"], checkout: Checkout["Service"]) => Effect.Effect<void, unknown>
+  body: (workspace: Workspace["Service"], checkout: Checkout["Service"]) => Effect.Effect<void, unknown>,
+  guard?: Guard
 ) => Case
 
 /** Each case gets a workspace of its own, so they may run in any order and at once. */
-export const checkWith = (subject: Subject): Check => (name, body) => ({
+export const checkWith = (subject: Subject): Check => (name, body, guard = {}) => ({
   name,
   effect: Effect.gen(function*() {
     yield* body(yield* Workspace, yield* Checkout)
-  }).pipe(Effect.provide(subject.layer(files)))
+  }).pipe(Effect.provide(subject.layer(files, guard)))
 })

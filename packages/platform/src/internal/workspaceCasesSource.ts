@@ -37,6 +37,44 @@ export const sourceCases = (check: Check): ReadonlyArray<Case> => [
       })
   ),
 
+  check(
+    "a snapshot holds changed and new files and leaves the checkout alone",
+    (workspace, checkout) =>
+      Effect.gen(function*() {
+        const clean = yield* workspace.resolve("HEAD")
+        yield* checkout.write("src/main.ts", "const workers = 9\n")
+        yield* checkout.write("new file.txt", "new\n")
+        const before = yield* checkout.fingerprint
+        const snapshot = yield* workspace.anchor({ ref: "HEAD", snapshot: true })
+        assert.equal(yield* workspace.anchor({ ref: "HEAD", snapshot: true }), snapshot)
+        assert.notEqual(snapshot, clean)
+        const tree = yield* workspace.open({ run: "run", node: "node", base: snapshot })
+        assert.equal(yield* workspace.read(tree, "src/main.ts"), "const workers = 9\n")
+        assert.equal(yield* workspace.read(tree, "new file.txt"), "new\n")
+        assert.equal(yield* workspace.read(tree, "README.md"), files["README.md"])
+        assert.equal(yield* checkout.fingerprint, before)
+      }).pipe(Effect.scoped)
+  ),
+
+  check(
+    "a commit other than the checkout's can be anchored while the checkout is unclean",
+    (workspace, checkout) =>
+      Effect.gen(function*() {
+        const commit = yield* Effect.scoped(Effect.gen(function*() {
+          const tree = yield* openAt(workspace, "node")
+          yield* workspace.write(tree, "new.txt", "new\n")
+          return yield* workspace.commit(tree, { message: "node" })
+        }))
+        yield* checkout.write("README.md", "changed\n")
+        assert.equal(yield* workspace.anchor({ ref: commit, snapshot: false }), commit)
+        const error = yield* Effect.flip(workspace.anchor({ ref: commit, snapshot: true }))
+        assert.ok(error._tag === "WorkspaceError" && error.reason._tag === "SnapshotElsewhere")
+      })
+  )
+]
+
+/** Cases for a source whose `HEAD` is what its user committed. */
+export const committedCases = (check: Check): ReadonlyArray<Case> => [
   check("an unclean source is refused with its files and a remedy", (workspace, checkout) =>
     Effect.gen(function*() {
       yield* checkout.write("src/main.ts", "const workers = 9\n")
@@ -63,37 +101,35 @@ export const sourceCases = (check: Check): ReadonlyArray<Case> => [
       })
   ),
 
+  check("a snapshot is another commit than HEAD", (workspace, checkout) =>
+    Effect.gen(function*() {
+      yield* checkout.write("new file.txt", "new\n")
+      const snapshot = yield* workspace.anchor({ ref: "HEAD", snapshot: true })
+      assert.notEqual(snapshot, yield* workspace.resolve("HEAD"))
+    }))
+]
+
+/** Cases for a source whose `HEAD` is what it holds when somebody asks. */
+export const standingCases = (check: Check): ReadonlyArray<Case> => [
   check(
-    "a snapshot holds changed and new files and leaves the checkout alone",
+    "HEAD is the source as it stands, with what was changed and added a moment ago",
     (workspace, checkout) =>
       Effect.gen(function*() {
+        const first = yield* workspace.resolve("HEAD")
         yield* checkout.write("src/main.ts", "const workers = 9\n")
         yield* checkout.write("new file.txt", "new\n")
         const before = yield* checkout.fingerprint
-        const snapshot = yield* workspace.anchor({ ref: "HEAD", snapshot: true })
-        assert.equal(yield* workspace.anchor({ ref: "HEAD", snapshot: true }), snapshot)
-        assert.notEqual(snapshot, yield* workspace.resolve("HEAD"))
-        const tree = yield* workspace.open({ run: "run", node: "node", base: snapshot })
+        const second = yield* workspace.anchor({ ref: "HEAD", snapshot: false })
+        assert.notEqual(second, first)
+        assert.equal(yield* workspace.resolve("HEAD"), second)
+        assert.equal(yield* workspace.resolve("main"), second)
+        assert.deepEqual((yield* workspace.show(second)).parents, [first])
+        const tree = yield* workspace.open({ run: "run", node: "node", base: second })
         assert.equal(yield* workspace.read(tree, "src/main.ts"), "const workers = 9\n")
         assert.equal(yield* workspace.read(tree, "new file.txt"), "new\n")
-        assert.equal(yield* workspace.read(tree, "README.md"), files["README.md"])
+        const older = yield* workspace.open({ run: "run", node: "older", base: first })
+        assert.equal(yield* workspace.read(older, "src/main.ts"), files["src/main.ts"])
         assert.equal(yield* checkout.fingerprint, before)
       }).pipe(Effect.scoped)
-  ),
-
-  check(
-    "a commit other than the checkout's can be anchored while the checkout is unclean",
-    (workspace, checkout) =>
-      Effect.gen(function*() {
-        const commit = yield* Effect.scoped(Effect.gen(function*() {
-          const tree = yield* openAt(workspace, "node")
-          yield* workspace.write(tree, "new.txt", "new\n")
-          return yield* workspace.commit(tree, { message: "node" })
-        }))
-        yield* checkout.write("README.md", "changed\n")
-        assert.equal(yield* workspace.anchor({ ref: commit, snapshot: false }), commit)
-        const error = yield* Effect.flip(workspace.anchor({ ref: commit, snapshot: true }))
-        assert.ok(error._tag === "WorkspaceError" && error.reason._tag === "SnapshotElsewhere")
-      })
   )
 ]

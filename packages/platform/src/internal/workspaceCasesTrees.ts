@@ -222,5 +222,77 @@ export const treeCases = (check: Check): ReadonlyArray<Case> => [
         assert.deepEqual(yield* workspace.sweep("never started"), [])
         assert.equal(yield* workspace.read(tree, "README.md"), files["README.md"])
       }).pipe(Effect.scoped)
+  ),
+
+  check(
+    "a commit tells who made it, when, on what, and all that was said of it",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        yield* workspace.write(tree, "one.txt", "1\n")
+        const body =
+          "# not a comment\n\n  indented\n\ttab, `$(touch x)`, \"quotes\" and --flags\n\nSigned-off-by: ünïcödé 🌳\n" +
+          "-- \ndiff --git a/x b/x\n..\nEOF"
+        const author = { name: "Ada Lovelace", email: "ada@example.org" }
+        const commit = yield* workspace.commit(tree, { message: "Wider", body, author })
+        const { atMillis, ...record } = yield* workspace.show(commit)
+        assert.deepEqual(record, { commit, parents: [tree.base], author, message: "Wider", body })
+        assert.ok(Number.isInteger(atMillis) && atMillis >= 0)
+        assert.deepEqual(yield* workspace.show(tree.branch!), { atMillis, ...record })
+        assert.deepEqual((yield* workspace.show(tree.base)).parents, [])
+        assert.equal(yield* reasonOf(workspace.show("no-such-branch")), "UnknownRef")
+      }).pipe(Effect.scoped)
+  ),
+
+  check(
+    "a commit without a body has none, and one of many paragraphs has the rest as its body",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        const texts: ReadonlyArray<readonly [string, string | undefined, string, string]> = [
+          ["one", undefined, "one", ""],
+          ["two", "\n\n", "two", ""],
+          ["three\nlines", "\nbody\n\n", "three lines", "body"],
+          ["four\n\nof the message", "of the body", "four", "of the message\n\nof the body"]
+        ]
+        for (const [index, [message, body, head, rest]] of texts.entries()) {
+          yield* workspace.write(tree, "count.txt", String(index))
+          const record = yield* workspace.show(yield* workspace.commit(tree, { message, body }))
+          assert.deepEqual([record.message, record.body], [head, rest])
+        }
+      }).pipe(Effect.scoped)
+  ),
+
+  check(
+    "a tree that is kept is listed, can be dropped, and is swept with its run",
+    (workspace) =>
+      Effect.gen(function*() {
+        const base = yield* workspace.resolve("HEAD")
+        const keep = Effect.succeed(true)
+        const kept = (run: string, node: string) => Effect.scoped(workspace.open({ run, node, base, keep }))
+        const [one, two, other] = [
+          yield* kept("run", "one"),
+          yield* kept("run", "Two words"),
+          yield* kept("other", "one")
+        ]
+        const open = yield* workspace.open({ run: "run", node: "open", base })
+        const listed = [...yield* workspace.trees].map(({ node, owner, path, run }) => [run, node, owner, path])
+        assert.deepEqual(
+          listed,
+          [
+            ["other", "one", "left", other.path],
+            ["run", "one", "left", one.path],
+            ["run", "open", "open", open.path],
+            ["run", "Two words", "left", two.path]
+          ]
+        )
+        assert.equal(yield* reasonOf(workspace.drop({ run: "run", node: "open" })), "TreeInUse")
+        assert.equal(yield* workspace.drop({ run: "run", node: "one" }), true)
+        assert.equal(yield* workspace.drop({ run: "run", node: "one" }), false)
+        assert.equal(yield* workspace.drop({ run: "run", node: "never opened" }), false)
+        assert.deepEqual(yield* workspace.sweep("run"), [two.path])
+        assert.deepEqual((yield* workspace.trees).map(({ path }) => path), [other.path, open.path])
+        assert.equal(yield* workspace.resolve(two.branch!), base)
+      }).pipe(Effect.scoped)
   )
 ]

@@ -16,9 +16,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { cleanIdentity, makeGit } from "../internal/git.ts"
+import { changedFiles, fromPrefix, showCommit, unseenFiles } from "../internal/gitInspect.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
 import {
   anchorSource,
@@ -38,11 +38,32 @@ import {
   removeWorktree,
   type Worktree
 } from "../internal/gitTree.ts"
-import { editGuarded, entryAt, fileOperation, readGuarded, writeGuarded } from "../internal/guardFiles.ts"
-import { type Identity, type Tree, Workspace, WorkspaceError } from "../Workspace.ts"
+import { policyOf } from "../internal/guard.ts"
+import { checkTree } from "../internal/guardCheck.ts"
+import {
+  editGuarded,
+  fileOperation,
+  lookGuarded,
+  readGuarded,
+  removeIfEmpty,
+  storePlan,
+  writeGuarded
+} from "../internal/guardFiles.ts"
+import { messageText } from "../internal/workspaceMessage.ts"
+import {
+  type Address,
+  claimLeft,
+  claimTree,
+  forgetTree,
+  leaveTree,
+  treesBelow,
+  treesOfRun
+} from "../internal/workspaceOwners.ts"
+import { planChanges } from "../internal/workspacePlan.ts"
+import { type Guard, type Identity, type Tree, Workspace, WorkspaceError } from "../Workspace.ts"
 
 /** Where the source is, where trees go, and what may be changed in them. */
-export interface Options {
+export interface Options extends Guard {
   /**
    * The source: the top of a git repository, or a directory in one. In the second case the whole
    * repository is checked for uncommitted changes, checked out and committed, while `Tree.path` (and
@@ -57,8 +78,6 @@ export interface Options {
    * paths start at the top of the repository.
    */
   readonly excluded?: ReadonlyArray<string> | undefined
-  /** Path prefixes below the tree that `write` and `applyEdit` may change. Everything when left out. */
-  readonly editable?: ReadonlyArray<string> | undefined
   /** Author and committer of the commits. Default `Espalier <espalier@localhost>`. */
   readonly identity?: Identity | undefined
   /** The git program. Default `git`, from the PATH. */
@@ -79,6 +98,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
   Effect.gen(function*() {
     const git = makeGit(options.git ?? "git", options.lockWait ?? "10 seconds", options.timeLimit ?? "10 minutes")
     const identity = cleanIdentity(options.identity ?? defaultIdentity, defaultIdentity)
+    const policy = policyOf(options)
     const metadata = yield* Semaphore.make(1)
     const open = new Map<string, { worktree: Worktree | undefined; readonly path: string }>()
 
@@ -103,18 +123,21 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         return Effect.fail(WorkspaceError.of({ _tag: "TreeClosed", path: tree.path }))
       })
 
-    const close = (source: Repository, trees: string, root: string): Effect.Effect<void> =>
+    /** Removes a tree that this process has claimed or that nobody has, its record last. */
+    const remove = (source: Repository, trees: string, root: string): Effect.Effect<void, WorkspaceError> =>
       removeWorktree(git, source, trees, metadata, root).pipe(
+        Effect.andThen(forgetTree(root)),
         Effect.andThen(fileOperation("remove", Path.dirname(root), () => removeIfEmpty(Path.dirname(root)))),
-        // A finalizer has nobody to fail to. `sweep`, or the next `open`, removes what stays.
-        Effect.catch((error) => Effect.logWarning(`A tree stays behind until the next sweep: ${error.message}`)),
-        Effect.andThen(Effect.sync(() => open.delete(root)))
+        Effect.asVoid
       )
 
+    // A finalizer has nobody to fail to. `sweep`, or the next `open`, removes what stays.
+    const quietly = Effect.catch((error: WorkspaceError) =>
+      Effect.logWarning(`A tree stays behind until the next sweep: ${error.message}`)
+    )
+
     const checkOut = (
-      request: {
-        readonly run: string
-        readonly node: string
+      request: Address & {
         readonly commit: string
         readonly branchMoves: boolean
         readonly adopt: boolean
@@ -131,17 +154,14 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         const entry: { worktree: Worktree | undefined; readonly path: string } = { worktree: undefined, path }
         // Registered before anything is made, so that an interruption half-way removes what is there.
         yield* Effect.acquireRelease(
-          Effect.suspend(() => {
-            if (open.has(root)) return Effect.fail(WorkspaceError.of({ _tag: "TreeInUse", path }))
-            open.set(root, entry)
-            return Effect.void
-          }),
+          Effect.tap(claimTree(root, request), Effect.sync(() => open.set(root, entry))),
           () =>
             Effect.flatMap(request.keep ?? Effect.succeed(false), (stays) =>
               // One that is not whole is of no use to anybody.
               stays && entry.worktree !== undefined
-                ? Effect.sync(() => open.delete(root))
-                : close(source, trees, root))
+                ? leaveTree(root, request, undefined)
+                : Effect.onError(remove(source, trees, root), () => Effect.ignore(leaveTree(root, request, undefined))))
+              .pipe(quietly, Effect.ensuring(Effect.sync(() => open.delete(root))))
         )
         const standing = !request.adopt ? undefined : yield* adoptWorktree(git, root, commit)
         const worktree = standing ?? (yield* addWorktree(git, source, trees, metadata, {
@@ -155,12 +175,24 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         return { path, branch: worktree.branch, base: commit, adopted: standing !== undefined }
       })
 
-    const noteWritten = (worktree: Worktree, real: string) =>
-      Effect.sync(() => worktree.written.add(Path.relative(worktree.root, real).split(Path.sep).join("/")))
+    const noteWritten = (worktree: Worktree, tree: Tree, file: string) =>
+      Effect.sync(() => {
+        const prefix = Path.relative(worktree.root, tree.path).split(Path.sep).join("/")
+        worktree.written.add(prefix === "" ? file : `${prefix}/${file}`)
+      })
+
+    const changedIn = (worktree: Worktree, prefix: string) =>
+      Effect.map(changedFiles(git, worktree), (files) =>
+        files.map(({ change, file }) => ({ file: fromPrefix(prefix, file), change })))
 
     return Workspace.of({
-      source: Effect.map(repository, (source) => ({ repository: source.repository, prefix: source.prefix })),
-      resolve: (ref) => Effect.flatMap(repository, (source) => resolveRef(git, source, ref)),
+      source: Effect.map(repository, (source) => ({
+        kind: "git" as const,
+        repository: source.repository,
+        prefix: source.prefix
+      })),
+      resolve: (ref) =>
+        Effect.flatMap(repository, (source) => resolveRef(git, source, ref)),
       anchor: ({ ref, snapshot }) =>
         Effect.flatMap(repository, (source) =>
           anchorSource(git, source, {
@@ -176,31 +208,88 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
       write: (tree, file, content) =>
         Effect.gen(function*() {
           const worktree = yield* worktreeOf(tree)
-          yield* noteWritten(worktree, yield* writeGuarded(tree.path, file, content, options.editable))
+          yield* noteWritten(worktree, tree, yield* writeGuarded(tree.path, file, content, policy))
         }),
       applyEdit: (tree, edit) =>
         Effect.gen(function*() {
           const worktree = yield* worktreeOf(tree)
-          yield* noteWritten(worktree, yield* editGuarded(tree.path, edit, options.editable))
+          yield* noteWritten(worktree, tree, yield* editGuarded(tree.path, edit, policy))
+        }),
+      apply: (tree, changes) =>
+        Effect.gen(function*() {
+          const worktree = yield* worktreeOf(tree)
+          const plan = yield* planChanges(changes, policy, lookGuarded(tree.path, policy))
+          // Noted first: what an error of the disk leaves in the middle is seen by `changed` all the same.
+          for (const file of plan.writes.keys()) yield* noteWritten(worktree, tree, file)
+          yield* storePlan(tree.path, plan)
+          return plan.applied
+        }),
+      changed: (tree) =>
+        Effect.gen(function*() {
+          const worktree = yield* worktreeOf(tree)
+          return yield* changedIn(worktree, (yield* repository).prefix)
+        }),
+      check: (tree) =>
+        Effect.gen(function*() {
+          const worktree = yield* worktreeOf(tree)
+          const { prefix } = yield* repository
+          const changed = yield* changedIn(worktree, prefix)
+          const found = yield* unseenFiles(git, worktree, prefix)
+          yield* checkTree({ path: tree.path, top: worktree.root, changed, found, policy })
+          return changed
         }),
       diff: (tree) => Effect.flatMap(worktreeOf(tree), (worktree) => diffTree(git, worktree)),
-      commit: (tree, { author, message }) =>
+      commit: (tree, { author, body, message }) =>
         Effect.flatMap(worktreeOf(tree), (worktree) =>
           commitTree(git, worktree, {
-            message,
+            text: messageText(message, body),
             author: author === undefined ? identity : cleanIdentity(author, identity),
             committer: identity
           })),
+      show: (ref) =>
+        Effect.flatMap(repository, (source) =>
+          Effect.flatMap(resolveRef(git, source, ref), (commit) =>
+            showCommit(git, source, commit))),
+      drop: (address) =>
+        Effect.gen(function*() {
+          const source = yield* repository
+          const trees = yield* directory
+          const root = Path.join(trees, safeName(address.run), safeName(address.node))
+          const standing = yield* treesOfRun(Path.dirname(root))
+          const recorded = yield* registeredTrees(git, source, trees)
+          if (
+            ![...standing, ...recorded].some(({ path }) =>
+              path === root
+            )
+          ) return false
+          yield* claimTree(root, address)
+          yield* Effect.onError(remove(source, trees, root), () => Effect.ignore(leaveTree(root, address, undefined)))
+          return true
+        }).pipe(Effect.uninterruptible),
+      trees: Effect.flatMap(directory, treesBelow),
       sweep: (run) =>
         Effect.gen(function*() {
           const source = yield* repository
           const trees = yield* directory
           const top = Path.join(trees, safeName(run))
-          const present = yield* fileOperation("list", top, () => childrenOf(top))
+          const standing = yield* treesOfRun(top)
           const recorded = (yield* registeredTrees(git, source, trees)).map((tree) => tree.path)
-          const left = new Set([...present, ...recorded.filter((path) => Path.dirname(path) === top)])
-          const removed = [...left].filter((path) => !open.has(path)).sort()
-          for (const path of removed) yield* removeWorktree(git, source, trees, metadata, path)
+          const left = new Set([
+            ...standing.filter(({ owner }) => owner === "left").map(({ path }) => path),
+            ...recorded.filter((path) => Path.dirname(path) === top && !standing.some((tree) => tree.path === path))
+          ])
+          const removed: Array<string> = []
+          for (const path of [...left].sort()) {
+            // Claimed first: another engine may take a tree at this moment. What has a dot is no tree, but what is left of one.
+            const node = standing.find((tree) => tree.path === path)?.node ?? Path.basename(path)
+            const isTree = !Path.basename(path).startsWith(".")
+            if (isTree && !(yield* claimLeft(path, { run, node }))) continue
+            yield* Effect.onError(
+              remove(source, trees, path),
+              () => isTree ? Effect.ignore(leaveTree(path, { run, node }, undefined)) : Effect.void
+            )
+            removed.push(path)
+          }
           yield* fileOperation("remove", top, () => removeIfEmpty(top))
           return removed
         })
@@ -247,19 +336,3 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
  * ```
  */
 export const layer = (options: Options): Layer.Layer<Workspace> => Layer.effect(Workspace, make(options))
-
-/** Only real directories: a link in the run's directory is none of ours. */
-const childrenOf = async (directory: string): Promise<ReadonlyArray<string>> => {
-  if (!(await entryAt(directory))?.isDirectory()) return []
-  const entries = await fs.readdir(directory, { withFileTypes: true })
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => Path.join(directory, entry.name))
-}
-
-const removeIfEmpty = async (directory: string): Promise<void> => {
-  try {
-    await fs.rmdir(directory)
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOENT" && code !== "ENOTDIR") throw error
-  }
-}

@@ -6,25 +6,40 @@
  * It passes the same suite as the git layer. What it leaves out is what a map has none of: symbolic
  * links, ignore rules, binary files, and trees left over by a crash.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as TextDiff from "effect/TextDiff"
 import { createHash } from "node:crypto"
+import { cleanIdentity } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
-import { checkEditable, editContent, segmentsOf } from "../internal/guard.ts"
-import { type Diff, type Tree, UncleanSource, Workspace, WorkspaceError } from "../Workspace.ts"
+import { checkEditable, checkSize, editContent, type Policy, policyOf, segmentsOf } from "../internal/guard.ts"
+import { diffOf } from "../internal/workspaceDiff.ts"
+import { messageParts, messageText } from "../internal/workspaceMessage.ts"
+import { type Look, planChanges } from "../internal/workspacePlan.ts"
+import {
+  type ChangedFile,
+  ChangeRefused,
+  type CommitRecord,
+  type Diff,
+  type Guard,
+  type Identity,
+  type StandingTree,
+  type Tree,
+  UncleanSource,
+  type Violation,
+  Workspace,
+  WorkspaceError
+} from "../Workspace.ts"
 
 /** Content of files by their path. */
 export type Files = ReadonlyMap<string, string>
 
 /** What the source starts with. */
-export interface Options {
+export interface Options extends Guard {
   /** Files of the first commit and of the checkout, by path. */
   readonly files: Readonly<Record<string, string>>
-  /** Path prefixes below the tree that `write` and `applyEdit` may change. Everything when left out. */
-  readonly editable?: ReadonlyArray<string> | undefined
 }
 
 /** What a test may look at and change behind the workspace's back. */
@@ -41,15 +56,26 @@ export class Contents extends Context.Service<Contents, {
   readonly checkout: Effect.Effect<Files>
   /** Changes a file of the user's checkout without committing it; `undefined` removes it. */
   changeCheckout(file: string, content: string | undefined): Effect.Effect<void>
+  /** Changes a file of an open tree as a program in it would, past the guard; `undefined` removes it. */
+  changeTree(path: string, file: string, content: string | undefined): Effect.Effect<void>
 }>()("@espalier/platform/workspace/Memory/Contents") {}
 
-interface Commit {
-  readonly parent: string | undefined
+/** What a tree or a commit holds. */
+interface State {
   readonly files: Files
+  /** Those of them that may be executed. */
+  readonly executable: ReadonlySet<string>
+}
+
+interface Commit extends State {
+  readonly record: CommitRecord
 }
 
 interface MemoryTree {
+  readonly run: string
+  readonly node: string
   readonly files: Map<string, string>
+  readonly executable: Set<string>
   readonly branch: string | undefined
   readonly base: string
   head: string
@@ -59,17 +85,24 @@ interface MemoryTree {
 
 const source = "memory:"
 
+const nobody: Identity = { name: "Espalier", email: "espalier@localhost" }
+
 /** A workspace, and the view that tests have of it. */
 export const make = (options: Options): Effect.Effect<{
   readonly workspace: Workspace["Service"]
   readonly contents: Contents["Service"]
 }> =>
   Effect.sync(() => {
+    const policy = policyOf(options)
     const commits = new Map<string, Commit>()
     const branches = new Map<string, string>()
     const trees = new Map<string, MemoryTree>()
     const checkout = new Map(Object.entries(options.files))
-    const head = commitFiles(commits, undefined, checkout, "First state")
+    const head = commitFiles(commits, undefined, { files: checkout, executable: new Set() }, {
+      text: "First state\n",
+      author: nobody,
+      atMillis: 0
+    })
     branches.set("main", head)
 
     const fail = (reason: WorkspaceError["reason"]) => Effect.fail(WorkspaceError.of(reason))
@@ -111,7 +144,10 @@ export const make = (options: Options): Effect.Effect<{
           if (attached) branches.set(name, base)
           const branch = attached ? name : undefined
           const held: MemoryTree = {
+            run,
+            node,
             files: new Map(commits.get(base)!.files),
+            executable: new Set(commits.get(base)!.executable),
             branch,
             base,
             head: base,
@@ -131,10 +167,10 @@ export const make = (options: Options): Effect.Effect<{
           }))
       })
 
-    const place = (files: Files, file: string, editable: ReadonlyArray<string> | undefined) =>
+    const place = (files: Files, file: string, guard: Policy | undefined) =>
       Effect.gen(function*() {
         const segments = yield* Effect.fromResult(segmentsOf(file))
-        yield* Effect.fromResult(checkEditable(file, segments, editable))
+        yield* Effect.fromResult(checkEditable(file, segments, guard))
         const path = segments.join("/")
         for (let length = 1; length < segments.length; length++) {
           if (!files.has(segments.slice(0, length).join("/"))) continue
@@ -146,18 +182,37 @@ export const make = (options: Options): Effect.Effect<{
         return path
       })
 
+    const lookIn = (held: MemoryTree): Look => (file) =>
+      Effect.map(place(held.files, file, policy), (path) => {
+        const text = held.files.get(path)
+        const content = text === undefined
+          ? undefined
+          : { bytes: Buffer.from(text, "utf8"), executable: held.executable.has(path) }
+        return { path, content }
+      })
+
+    const changedIn = (held: MemoryTree): ReadonlyArray<ChangedFile> => {
+      const base = commits.get(held.base)!
+      return differing(base, held).map((file) => ({
+        file,
+        change: !base.files.has(file) ? "added" : !held.files.has(file) ? "deleted" : "changed"
+      }))
+    }
+
     const workspace = Workspace.of({
-      source: Effect.succeed({ repository: source, prefix: "" }),
+      source: Effect.succeed({ kind: "memory", repository: source, prefix: "" }),
       resolve,
       anchor: ({ ref, snapshot }) =>
         Effect.gen(function*() {
           const commit = yield* resolve(ref)
           if (commit !== head && !snapshot) return commit
-          const changed = changedFiles(commits.get(head)!.files, checkout)
+          const now = { files: checkout, executable: new Set<string>() }
+          const changed = differing(commits.get(head)!, now)
           if (changed.length === 0) return commit
           if (!snapshot) return yield* UncleanSource.at(source, changed)
           if (commit !== head) return yield* fail({ _tag: "SnapshotElsewhere", repository: source, ref, commit, head })
-          return commitFiles(commits, head, checkout, "Snapshot of the working tree")
+          const atMillis = yield* Clock.currentTimeMillis
+          return commitFiles(commits, head, now, { text: "Snapshot of the working tree\n", author: nobody, atMillis })
         }),
       open: ({ run, node, base, keep }) => checkOut(run, node, base, true, keep),
       reopen: ({ run, node, commit, keep, adopt }) => checkOut(run, node, commit, false, keep, adopt ?? true),
@@ -171,26 +226,73 @@ export const make = (options: Options): Effect.Effect<{
       write: (tree, file, content) =>
         Effect.gen(function*() {
           const { files } = yield* openTree(tree)
-          files.set(yield* place(files, file, options.editable), content)
+          const path = yield* place(files, file, policy)
+          yield* Effect.fromResult(checkSize(file, Buffer.byteLength(content), policy))
+          files.set(path, content)
         }),
       applyEdit: (tree, edit) =>
         Effect.gen(function*() {
           const { files } = yield* openTree(tree)
-          const path = yield* place(files, edit.file, options.editable)
+          const path = yield* place(files, edit.file, policy)
           const before = files.get(path)
           const after = yield* Effect.fromResult(
             editContent(edit, before === undefined ? undefined : Buffer.from(before, "utf8"))
           )
+          yield* Effect.fromResult(checkSize(edit.file, after.length, policy))
           files.set(path, after.toString("utf8"))
         }),
-      diff: (tree) => Effect.map(openTree(tree), ({ base, files }) => diffFiles(commits.get(base)!.files, files)),
-      commit: (tree, { message }) =>
-        Effect.map(openTree(tree), (held) => {
-          if (changedFiles(commits.get(held.head)!.files, held.files).length === 0) return held.head
-          held.head = commitFiles(commits, held.head, held.files, message)
+      apply: (tree, changes) =>
+        Effect.gen(function*() {
+          const held = yield* openTree(tree)
+          const plan = yield* planChanges(changes, policy, lookIn(held))
+          for (const [path, content] of plan.writes) {
+            held.executable.delete(path)
+            if (content === undefined) held.files.delete(path)
+            else held.files.set(path, content.bytes.toString("utf8"))
+            if (content?.executable === true) held.executable.add(path)
+          }
+          return plan.applied
+        }),
+      changed: (tree) => Effect.map(openTree(tree), changedIn),
+      check: (tree) =>
+        Effect.gen(function*() {
+          const held = yield* openTree(tree)
+          const changed = changedIn(held)
+          const violations = violationsOf(held, changed, policy)
+          if (violations.length > 0) return yield* ChangeRefused.of(tree.path, violations)
+          return changed
+        }),
+      diff: (tree) => Effect.map(openTree(tree), (held) => diffStates(commits.get(held.base)!, held)),
+      commit: (tree, { author, body, message }) =>
+        Effect.gen(function*() {
+          const held = yield* openTree(tree)
+          if (differing(commits.get(held.head)!, held).length === 0) return held.head
+          held.head = commitFiles(commits, held.head, held, {
+            text: messageText(message, body),
+            author: author === undefined ? nobody : cleanIdentity(author, nobody),
+            atMillis: yield* Clock.currentTimeMillis
+          })
           if (held.branch !== undefined) branches.set(held.branch, held.head)
           return held.head
         }),
+      show: (ref) => Effect.map(resolve(ref), (commit) => commits.get(commit)!.record),
+      drop: ({ node, run }) =>
+        Effect.suspend(() => {
+          const path = `/memory/${safeName(run)}/${safeName(node)}`
+          const held = trees.get(path)
+          if (held?.open === true) return fail({ _tag: "TreeInUse", path })
+          const stood = held?.kept === true
+          if (stood) held.kept = false
+          return Effect.succeed(stood)
+        }),
+      trees: Effect.sync(() =>
+        [...trees].filter(([, held]) => held.open || held.kept).map(([path, held]): StandingTree => ({
+          path,
+          run: held.run,
+          node: held.node,
+          owner: held.open ? "open" : "left"
+        })).sort((one, other) => one.path < other.path ? -1 : 1)
+      ),
       sweep: (run) =>
         Effect.sync(() => {
           const left = [...trees].filter(([path, tree]) =>
@@ -211,6 +313,11 @@ export const make = (options: Options): Effect.Effect<{
         Effect.sync(() => {
           if (content === undefined) checkout.delete(file)
           else checkout.set(file, content)
+        }),
+      changeTree: (path, file, content) =>
+        Effect.sync(() => {
+          if (content === undefined) trees.get(path)?.files.delete(file)
+          else trees.get(path)?.files.set(file, content)
         })
     })
 
@@ -252,36 +359,69 @@ export const layer = (options: Options): Layer.Layer<Workspace | Contents> =>
 const commitFiles = (
   commits: Map<string, Commit>,
   parent: string | undefined,
-  files: Files,
-  message: string
+  state: State,
+  options: { readonly text: string; readonly author: Identity; readonly atMillis: number }
 ): string => {
-  const content = [...files].sort(([one], [other]) => one < other ? -1 : 1)
-  const hash = createHash("sha256").update(JSON.stringify([parent ?? null, message, content]))
+  const content = [...state.files].sort(([one], [other]) => one < other ? -1 : 1)
+  const executable = [...state.executable].filter((file) => state.files.has(file)).sort()
+  // Without the time, so that a test finds the same commits whenever it runs; what most commits lack is left out.
+  const parts: Array<unknown> = [parent ?? null, options.text.replace(/\n$/, ""), content]
+  if (executable.length > 0 || options.author !== nobody) parts.push(executable, JSON.stringify(options.author))
+  const hash = createHash("sha256").update(JSON.stringify(parts))
   // As long as git's ids, so that what shows or parses ids meets the same thing.
   const id = hash.digest("hex").slice(0, 40)
-  commits.set(id, { parent, files: new Map(content) })
+  const { atMillis, author, text } = options
+  if (!commits.has(id)) {
+    const record = {
+      commit: id,
+      parents: parent === undefined ? [] : [parent],
+      author,
+      atMillis,
+      ...messageParts(text)
+    }
+    commits.set(id, { files: new Map(content), executable: new Set(executable), record })
+  }
   return id
 }
 
-const changedFiles = (before: Files, after: Files): ReadonlyArray<string> =>
-  [...new Set([...before.keys(), ...after.keys()])].filter((file) => before.get(file) !== after.get(file)).sort()
+const differing = (before: State, after: State): ReadonlyArray<string> =>
+  [...new Set([...before.files.keys(), ...after.files.keys()])].filter((file) =>
+    before.files.get(file) !== after.files.get(file) ||
+    (after.files.has(file) && before.executable.has(file) !== after.executable.has(file))
+  ).sort()
 
-// A bound on the search for the smallest diff: above it the diff is still right, only longer.
-const maxEdits = 2000
-
-const diffFiles = (before: Files, after: Files): Diff => {
-  const files = changedFiles(before, after)
-  const total = { patch: "", filesChanged: files.length, insertions: 0, deletions: 0 }
-  for (const file of files) {
-    const edits = TextDiff.lines(before.get(file) ?? "", after.get(file) ?? "", { maxEdits })
-    for (const edit of edits) {
-      if (edit._tag === "Insert") total.insertions += edit.items.length
-      if (edit._tag === "Delete") total.deletions += edit.items.length
-    }
-    total.patch += `diff --git a/${file} b/${file}\n` + TextDiff.unified(edits, {
-      fromFile: before.has(file) ? `a/${file}` : "/dev/null",
-      toFile: after.has(file) ? `b/${file}` : "/dev/null"
-    })
+const diffStates = (before: State, after: State): Diff => {
+  const side = (state: State, file: string) => {
+    const text = state.files.get(file)
+    if (text === undefined) return undefined
+    const mode = state.executable.has(file) ? "100755" as const : "100644" as const
+    return { bytes: Buffer.from(text, "utf8"), mode }
   }
-  return total
+  return diffOf(
+    differing(before, after).map((file) => ({ file, before: side(before, file), after: side(after, file) }))
+  )
+}
+
+/** What the disk's guard says of files that a map can hold. */
+const violationsOf = (
+  held: MemoryTree,
+  changed: ReadonlyArray<ChangedFile>,
+  policy: Policy
+): ReadonlyArray<Violation> => {
+  const violations: Array<Violation> = []
+  let sum = 0
+  for (const { file } of changed) {
+    const why = policy.why(file.split("/"))
+    if (why !== undefined) violations.push({ file, ...why })
+    const bytes = Buffer.byteLength(held.files.get(file) ?? "")
+    sum += bytes
+    if (bytes > policy.maxFileBytes) {
+      violations.push({ file, problem: "too large", detail: `${bytes} bytes, ${policy.maxFileBytes} are allowed` })
+    }
+  }
+  if (sum > policy.maxChangeBytes) {
+    const detail = `${sum} bytes in all, ${policy.maxChangeBytes} are allowed`
+    violations.push({ file: null, problem: "too large", detail })
+  }
+  return violations
 }

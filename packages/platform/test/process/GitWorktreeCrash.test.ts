@@ -145,7 +145,7 @@ describe("a tree that a resumed run finds", () => {
         const renamed = yield* Effect.forkChild(
           Effect.callback<string>((resume) => {
             const watcher = fs.watch(run, (_, name) => {
-              if (name !== null && name !== "node") resume(Effect.succeed(name))
+              if (name?.startsWith(".removed-") === true) resume(Effect.succeed(name))
             })
             return Effect.sync(() => watcher.close())
           }),

@@ -88,7 +88,7 @@ describe("the source may be", () => {
     onSource((source) =>
       Effect.gen(function*() {
         const workspace = yield* workspaceAt({ ...source.options, repository: Path.join(source.repository, "src") })
-        assert.deepStrictEqual(yield* workspace.source, { repository: source.repository, prefix: "src" })
+        assert.deepStrictEqual(yield* workspace.source, { kind: "git", repository: source.repository, prefix: "src" })
         const tree = yield* open(workspace)
         assert.strictEqual(Path.basename(tree.path), "src")
         yield* workspace.write(tree, "main.ts", "const workers = 2\n")

@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as Path from "node:path"
 import { Checkout } from "../../../src/testing/WorkspaceSuite.ts"
-import type { Workspace } from "../../../src/Workspace.ts"
+import type { Guard, Tree, Workspace } from "../../../src/Workspace.ts"
 import * as GitWorktree from "../../../src/workspace/GitWorktree.ts"
 
 /** The environment of a user's shell: an identity, and no repository or config from outside. */
@@ -93,17 +93,28 @@ export const fingerprint = (source: GitSource): string => {
   )
 }
 
+/** Changes a file as a program in the tree would. */
+export const editTree = (tree: Tree, file: string, content: string | undefined) =>
+  Effect.sync(() => {
+    const path = Path.join(tree.path, file)
+    if (content === undefined) return fs.rmSync(path)
+    fs.mkdirSync(Path.dirname(path), { recursive: true })
+    fs.writeFileSync(path, content)
+  })
+
 /** The layer that the suite asks for. */
 export const subjectLayer = (
-  files: Readonly<Record<string, string>>
+  files: Readonly<Record<string, string>>,
+  guard: Guard
 ): Layer.Layer<Workspace | Checkout> =>
   Layer.unwrap(Effect.map(gitSource(files), (source) =>
     Layer.merge(
-      GitWorktree.layer(source.options),
+      GitWorktree.layer({ ...source.options, ...guard }),
       Layer.succeed(
         Checkout,
         Checkout.of({
           write: (file, content) => Effect.sync(() => source.write(file, content)),
+          editTree,
           fingerprint: Effect.sync(() => fingerprint(source))
         })
       )

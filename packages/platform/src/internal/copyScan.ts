@@ -1,0 +1,214 @@
+/**
+ * Looks through a directory: what is in it, by the hash of its content. A file that looks as it did when it was hashed (size,
+ * times, inode) is not read again, as git does it with its index.
+ */
+import * as fs from "node:fs/promises"
+import * as Path from "node:path"
+import { type CopyStore, type Entry, hashFile, type State } from "./copyStore.ts"
+import { codeOf } from "./guardFiles.ts"
+import { WorkspaceError } from "./workspaceErrors.ts"
+
+/** How a file looked when its content was known. */
+interface Seen {
+  readonly id: string
+  readonly size: bigint
+  readonly mtimeNs: bigint
+  readonly ctimeNs: bigint
+  readonly ino: bigint
+  /** Whether a later change must show in the times: they move in steps, and the file was older than one. */
+  readonly settled: boolean
+}
+
+/** What is remembered of a directory between two looks, by path. */
+export type Memory = Map<string, Seen>
+
+/** A file that was found, before its content is known. */
+interface Found {
+  readonly path: string
+  readonly stat: Awaited<ReturnType<typeof statOf>>
+}
+
+/** Which paths are left out. A directory that is left out is not looked into. */
+export type Skip = (path: string, isDirectory: boolean) => boolean
+
+const statOf = (path: string) => fs.lstat(path, { bigint: true })
+
+// The clocks of file systems tick every 1 to 10 ms.
+const tickNs = 100_000_000n
+
+const atOnce = 16
+
+/** Runs over a list, some at once: the file system has few threads, and open files are limited. */
+const eachAtOnce = async <A>(
+  items: Iterable<A>,
+  signal: AbortSignal,
+  run: (item: A) => Promise<void>
+): Promise<void> => {
+  const iterator = items[Symbol.iterator]()
+  let failed = false
+  const worker = async () => {
+    for (let next = iterator.next(); next.done !== true && !failed; next = iterator.next()) {
+      try {
+        signal.throwIfAborted()
+        await run(next.value)
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+  }
+  const results = await Promise.allSettled(Array.from({ length: atOnce }, worker))
+  // Not before all are at rest: nothing goes on behind the back of whoever is told of the failure.
+  for (const result of results) if (result.status === "rejected") throw result.reason
+}
+
+/** A file that goes while it is looked at was not there. */
+const orGone = async <A>(path: string, run: () => Promise<A>): Promise<A | undefined> => {
+  try {
+    return await run()
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error
+    if (path.includes("\ufffd")) throw new Error("a name in it is no UTF-8. Rename the file", { cause: error })
+    return undefined
+  }
+}
+
+/** Walks; pipes, sockets, devices and `.git` are none of a state. */
+const walk = async (root: string, skip: Skip, signal: AbortSignal) => {
+  const files: Array<Found> = []
+  const entries = new Map<string, Entry>()
+  const into = async (below: string): Promise<void> => {
+    const read = () => fs.readdir(Path.join(root, below), { withFileTypes: true })
+    // A tree that is gone as a whole is a fault, and not a tree without files.
+    const list = below === "" ? await read() : await orGone(below, read)
+    if (list?.length === 0 && below !== "") entries.set(below, { kind: "directory" })
+    const directories: Array<string> = []
+    await eachAtOnce(list ?? [], signal, async (entry) => {
+      const path = below === "" ? entry.name : `${below}/${entry.name}`
+      if (entry.name === ".git" || skip(path, entry.isDirectory())) return
+      if (entry.isDirectory()) directories.push(path)
+      else if (entry.isSymbolicLink()) {
+        const target = await orGone(path, () => fs.readlink(Path.join(root, path)))
+        if (target !== undefined) entries.set(path, { kind: "link", target })
+      } else if (entry.isFile()) {
+        const stat = await orGone(path, () => statOf(Path.join(root, path)))
+        if (stat?.isFile() === true) files.push({ path, stat })
+      }
+    })
+    for (const directory of directories) await into(directory)
+  }
+  await into("")
+  return { files, entries }
+}
+
+/** What a file looked like, to be compared later. */
+const remember = (stat: Found["stat"], id: string, nowNs: bigint): Seen => ({
+  id,
+  size: stat.size,
+  mtimeNs: stat.mtimeNs,
+  ctimeNs: stat.ctimeNs,
+  ino: stat.ino,
+  settled: nowNs - (stat.mtimeNs > stat.ctimeNs ? stat.mtimeNs : stat.ctimeNs) > tickNs
+})
+
+const nowNs = (): bigint => BigInt(Date.now()) * 1_000_000n
+
+/**
+ * The state of a directory. With `store` the content of every file is in the store afterwards; without, only its hash is
+ * taken. Fails where a file goes on changing while it is read.
+ */
+export const scan = async (options: {
+  readonly root: string
+  readonly skip: Skip
+  readonly memory: Memory
+  readonly store: CopyStore
+  readonly keep: boolean
+  readonly limitBytes?: number | undefined
+  readonly signal: AbortSignal
+}): Promise<State> => {
+  const { keep, limitBytes, memory, root, signal, skip, store } = options
+  const { entries, files } = await walk(root, skip, signal)
+  if (limitBytes !== undefined) checkLimit(root, files, limitBytes)
+  const present = new Set(files.map(({ path }) => path))
+  for (const path of memory.keys()) if (!present.has(path)) memory.delete(path)
+  await eachAtOnce(files, signal, async ({ path, stat }) => {
+    const full = Path.join(root, path)
+    const mode = Number(stat.mode) & 0o777
+    const seen = memory.get(path)
+    if (
+      seen?.settled === true && seen.size === stat.size && seen.mtimeNs === stat.mtimeNs &&
+      seen.ctimeNs === stat.ctimeNs && seen.ino === stat.ino && (!keep || await store.hasFile(seen.id))
+    ) {
+      entries.set(path, { kind: "file", id: seen.id, mode, bytes: Number(stat.size) })
+      return
+    }
+    await orGone(path, async () => {
+      for (let tries = 0; tries < 5; tries++) {
+        const before = await statOf(full)
+        let id = await hashFile(full, Number(before.size))
+        let bytes = Number(before.size)
+        if (keep && !await store.hasFile(id)) ({ bytes, id } = await store.putFile(full))
+        const after = await statOf(full)
+        if (before.mtimeNs !== after.mtimeNs || before.size !== after.size || before.ino !== after.ino) continue
+        memory.set(path, remember(after, id, nowNs()))
+        entries.set(path, { kind: "file", id, mode, bytes })
+        return
+      }
+      throw new Error(`${path} goes on changing while it is read. Stop what writes it, or leave it out (ignored)`)
+    })
+  })
+  return new Map([...entries].sort(([one], [other]) => one < other ? -1 : 1))
+}
+
+const checkLimit = (root: string, files: ReadonlyArray<Found>, limitBytes: number): void => {
+  const tops = new Map<string, number>()
+  let sum = 0
+  for (const { path, stat } of files) {
+    const bytes = Number(stat.size)
+    const name = path.split("/", 1)[0]!
+    sum += bytes
+    tops.set(name, (tops.get(name) ?? 0) + bytes)
+  }
+  if (sum <= limitBytes) return
+  const largest = [...tops].sort(([, one], [, other]) => other - one).slice(0, 5).map(([name, bytes]) => ({
+    name,
+    bytes
+  }))
+  throw WorkspaceError.of({ _tag: "SourceTooLarge", directory: root, bytes: sum, limitBytes, largest })
+}
+
+/**
+ * Writes a state into a new directory: copies that share their blocks with the store where the file system can do that,
+ * and never a second name of the same file, through which an experiment could change the store. Returns what is
+ * remembered of it.
+ */
+export const fillDirectory = async (
+  store: CopyStore,
+  state: State,
+  root: string,
+  signal: AbortSignal
+): Promise<Memory> => {
+  const directories = new Set<string>()
+  const files: Array<readonly [string, Entry & { readonly kind: "file" }]> = []
+  for (const [path, entry] of state) {
+    let parent = entry.kind === "directory" ? path : Path.posix.dirname(path)
+    for (; parent !== "." && !directories.has(parent); parent = Path.posix.dirname(parent)) directories.add(parent)
+    if (entry.kind === "file") files.push([path, entry])
+  }
+  await fs.mkdir(root, { recursive: true })
+  for (const directory of [...directories].sort()) await fs.mkdir(Path.join(root, directory), { recursive: true })
+  await eachAtOnce(files, signal, async ([path, entry]) => {
+    const place = Path.join(root, path)
+    await fs.copyFile(await store.fileAt(entry), place, copyMode)
+    if (entry.mode !== 0o644) await fs.chmod(place, entry.mode)
+  })
+  for (const [path, entry] of state) if (entry.kind === "link") await fs.symlink(entry.target, Path.join(root, path))
+  const memory: Memory = new Map()
+  await eachAtOnce(files, signal, async ([path, entry]) => {
+    const stat = await statOf(Path.join(root, path))
+    memory.set(path, remember(stat, entry.id, nowNs()))
+  })
+  return memory
+}
+
+const copyMode = fs.constants.COPYFILE_FICLONE | fs.constants.COPYFILE_EXCL

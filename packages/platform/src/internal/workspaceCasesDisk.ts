@@ -1,0 +1,170 @@
+/** Cases of the workspace suite for trees on a real disk: links, pipes, second names, modes. */
+import * as Effect from "effect/Effect"
+import { strict as assert } from "node:assert"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as Path from "node:path"
+import type { Guard, Tree } from "../Workspace.ts"
+import { type Case, type Check, openAt, reasonOf } from "./workspaceCases.ts"
+
+const guard: Guard = { editable: ["src"] }
+
+const patch = (text: string) => [{ _tag: "Patch" as const, name: "change", patch: text }]
+
+/** A directory beside the tree with a file in it, as the rest of the machine. */
+const secretBeside = (tree: Tree) => {
+  const secret = Path.join(tree.path, "..", "..", "secret")
+  fs.mkdirSync(secret, { recursive: true })
+  fs.writeFileSync(Path.join(secret, "key"), "key\n")
+  return secret
+}
+
+export const diskCases = (check: Check): ReadonlyArray<Case> => [
+  check(
+    "links that leave the tree, pipes and second names of files are found and named",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        const at = (file: string) => Path.join(tree.path, file)
+        const secret = secretBeside(tree)
+        fs.symlinkSync("/etc/passwd", at("src/absolute"))
+        fs.symlinkSync(at("README.md"), at("src/into-this-tree"))
+        fs.symlinkSync("../../../secret", at("src/out"))
+        fs.symlinkSync("out/key", at("src/by-way"))
+        fs.symlinkSync("../.git/config", at("src/metadata"))
+        fs.symlinkSync("loop", at("src/loop"))
+        fs.symlinkSync("main.ts", at("src/fine"))
+        fs.symlinkSync("not/there/yet", at("src/dangling"))
+        fs.linkSync(Path.join(secret, "key"), at("src/second-name"))
+        execFileSync("mkfifo", [at("src/pipe")])
+        fs.symlinkSync("src", at("outside"))
+        const error = yield* Effect.flip(workspace.check(tree))
+        assert.ok(error._tag === "ChangeRefused")
+        assert.deepEqual(
+          new Map(error.violations.map(({ file, problem }) => [file, problem])),
+          new Map([
+            ["outside", "outside"],
+            ["src/absolute", "link"],
+            ["src/by-way", "link"],
+            ["src/into-this-tree", "link"],
+            ["src/metadata", "link"],
+            ["src/out", "link"],
+            ["src/pipe", "special"],
+            ["src/second-name", "hard link"]
+          ])
+        )
+        fs.rmSync(secret, { recursive: true })
+      }).pipe(Effect.scoped),
+    guard
+  ),
+
+  check(
+    "no form of change goes through a link that leaves the tree, nor a patch through any",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        const secret = secretBeside(tree)
+        fs.symlinkSync(secret, Path.join(tree.path, "directory"))
+        fs.symlinkSync(Path.join(secret, "key"), Path.join(tree.path, "file"))
+        fs.symlinkSync(Path.join(secret, "new"), Path.join(tree.path, "dangling"))
+        fs.symlinkSync("src", Path.join(tree.path, "inside"))
+        for (const file of ["directory/key", "directory/new", "file", "dangling"]) {
+          const attempts = [
+            workspace.write(tree, file, "x"),
+            workspace.apply(tree, [{ _tag: "File", name: "x", file, content: "x" }]),
+            workspace.apply(tree, [{ _tag: "Replace", name: "x", file, search: "key", replace: "x" }]),
+            workspace.apply(tree, patch(`--- a/${file}\n+++ b/${file}\n@@ -1 +1 @@\n-key\n+x\n`)),
+            workspace.apply(tree, patch(`--- /dev/null\n+++ b/${file}\n@@ -0,0 +1 @@\n+x\n`)),
+            workspace.apply(tree, patch(`--- a/${file}\n+++ /dev/null\n@@ -1 +0,0 @@\n-key\n`))
+          ]
+          for (const attempt of attempts) assert.equal(yield* reasonOf(attempt), "PathRefused", file)
+        }
+        const through =
+          "--- a/inside/main.ts\n+++ b/inside/main.ts\n@@ -1 +1 @@\n-const workers = 1\n+const workers = 2\n"
+        assert.equal(yield* reasonOf(workspace.apply(tree, patch(through))), "PathRefused")
+        assert.deepEqual(fs.readdirSync(secret), ["key"])
+        assert.equal(fs.readFileSync(Path.join(secret, "key"), "utf8"), "key\n")
+        fs.rmSync(secret, { recursive: true })
+      }).pipe(Effect.scoped)
+  ),
+
+  check(
+    "a file with a second name outside of the tree is written beside it, not through it",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        const secret = secretBeside(tree)
+        fs.linkSync(Path.join(secret, "key"), Path.join(tree.path, "key"))
+        yield* workspace.write(tree, "key", "written\n")
+        assert.equal(fs.readFileSync(Path.join(secret, "key"), "utf8"), "key\n")
+        assert.equal(yield* workspace.read(tree, "key"), "written\n")
+        fs.rmSync(secret, { recursive: true })
+      }).pipe(Effect.scoped)
+  ),
+
+  check(
+    "trees share no file with each other or with the source: writing in one changes no other",
+    (workspace, checkout) =>
+      Effect.gen(function*() {
+        const before = yield* checkout.fingerprint
+        const one = yield* openAt(workspace, "one")
+        const other = yield* openAt(workspace, "other")
+        const file = Path.join(one.path, "src/main.ts")
+        assert.equal(fs.statSync(file).nlink, 1)
+        // In place, as a program does that knows nothing of the workspace.
+        const handle = fs.openSync(file, "r+")
+        fs.writeSync(handle, "CONST")
+        fs.closeSync(handle)
+        assert.match(yield* workspace.read(other, "src/main.ts"), /^const workers/)
+        const third = yield* openAt(workspace, "third")
+        assert.match(yield* workspace.read(third, "src/main.ts"), /^const workers/)
+        assert.equal(yield* checkout.fingerprint, before)
+        assert.deepEqual(yield* workspace.changed(one), [{ file: "src/main.ts", change: "changed" }])
+      }).pipe(Effect.scoped)
+  ),
+
+  check("links and executable files come back as they were committed", (workspace) =>
+    Effect.gen(function*() {
+      const commit = yield* Effect.scoped(Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        fs.symlinkSync("src/main.ts", Path.join(tree.path, "link"))
+        fs.writeFileSync(Path.join(tree.path, "run.sh"), "#!/bin/sh\n", { mode: 0o755 })
+        fs.writeFileSync(Path.join(tree.path, "binary"), Buffer.from([0, 255, 10, 13, 0]))
+        const diff = yield* workspace.diff(tree)
+        assert.match(diff.patch, /new file mode 120000/)
+        assert.match(diff.patch, /new file mode 100755/)
+        assert.match(diff.patch, /Binary files \/dev\/null and b\/binary differ/)
+        return yield* workspace.commit(tree, { message: "node" })
+      }))
+      const tree = yield* workspace.reopen({ run: "run", node: "node", commit })
+      assert.equal(fs.readlinkSync(Path.join(tree.path, "link")), "src/main.ts")
+      assert.equal(fs.statSync(Path.join(tree.path, "run.sh")).mode & 0o100, 0o100)
+      assert.deepEqual([...fs.readFileSync(Path.join(tree.path, "binary"))], [0, 255, 10, 13, 0])
+      assert.deepEqual(yield* workspace.changed(tree), [])
+    }).pipe(Effect.scoped)),
+
+  check(
+    "a tree is gone from the disk with its scope, and one that is kept stands as it was left",
+    (workspace) =>
+      Effect.gen(function*() {
+        const gone = yield* Effect.scoped(openAt(workspace, "gone"))
+        assert.equal(fs.existsSync(gone.path), false)
+        const { commit, path } = yield* Effect.scoped(Effect.gen(function*() {
+          const base = yield* workspace.resolve("HEAD")
+          const tree = yield* workspace.open({ run: "run", node: "kept", base, keep: Effect.succeed(true) })
+          yield* workspace.write(tree, "new.txt", "new\n")
+          const commit = yield* workspace.commit(tree, { message: "kept" })
+          fs.writeFileSync(Path.join(tree.path, "made by the job"), "")
+          return { commit, path: tree.path }
+        }))
+        const again = yield* Effect.scoped(
+          workspace.reopen({ run: "run", node: "kept", commit, keep: Effect.succeed(true) })
+        )
+        assert.equal(again.adopted, true)
+        assert.equal(fs.existsSync(Path.join(path, "made by the job")), true)
+        const anew = yield* Effect.scoped(workspace.reopen({ run: "run", node: "kept", commit, adopt: false }))
+        assert.equal(anew.adopted, false)
+        assert.equal(fs.existsSync(path), false)
+      })
+  )
+]
