@@ -1,4 +1,4 @@
-import { CurrentWork, Journal, Step } from "@espalier/engine"
+import { CurrentWork, Journal, Slots, Step } from "@espalier/engine"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schema, type Scope, Stream } from "effect"
 import {
@@ -97,6 +97,36 @@ describe("a journal that fails in the middle", () => {
       }))
       state.dead = false
       assert.deepStrictEqual(yield* tale(engine, "r"), ["RunStarted", "WorkAdded a", "WorkStarted a"])
+    }))
+
+  it.effect("wakes a handler that waits for a hold and cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const { layer, state } = yield* mortalJournal
+      const stage = new Stage()
+      const ended = yield* Deferred.make<string>()
+      const engine = yield* engineOf(
+        Jobs,
+        Layer.mergeAll(
+          Task.toLayer(({ name }) =>
+            name === "holder"
+              ? Effect.andThen(Slots.hold("bench", { bench: 1 }), stage.handler({ name }))
+              : Effect.uninterruptible(Slots.hold("bench", { bench: 1 })).pipe(
+                Effect.onExit((exit) => Deferred.succeed(ended, exit._tag)),
+                Effect.as("")
+              )
+          ),
+          Other.toLayer(() => Effect.succeed(""))
+        ),
+        layer
+      )
+      const run = yield* engine.open("r", { concurrency: 2, pools: { bench: 1 } })
+      yield* run.add([spec("holder")])
+      yield* stage.arrived("holder")
+      yield* run.add([spec("asking")])
+      yield* until(run, ({ running }) => running.some(({ waitingFor }) => waitingFor !== undefined))
+      state.dead = true
+      yield* Effect.exit(run.pause())
+      assert.strictEqual(yield* Deferred.await(ended), "Failure")
     }))
 
   it.effect("on the very first event leaves nothing: the run can be started", () =>
