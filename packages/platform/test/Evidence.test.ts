@@ -1,4 +1,4 @@
-import { describe, it } from "@effect/vitest"
+import { afterAll, describe, it } from "@effect/vitest"
 import * as Rules from "@espalier/platform/evidence/Rules"
 import * as Scripted from "@espalier/platform/evidence/Scripted"
 import { Evidence } from "@espalier/platform/Evidence"
@@ -7,6 +7,9 @@ import * as Simulated from "@espalier/platform/execution/Simulated"
 import * as EvidenceSuite from "@espalier/platform/testing/EvidenceSuite"
 import { Effect, Layer } from "effect"
 import assert from "node:assert"
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 
 const exited = (exitCode: number): TerminalStatus => ({
   _tag: "Exited",
@@ -24,11 +27,14 @@ const handle = (argv: readonly [string, ...Array<string>]) => ({
   launchedAt: 0
 })
 
+const root = mkdtempSync(join(tmpdir(), "espalier-evidence-"))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
 describe("scripted evidence does what every Evidence does", () => {
   const live = Scripted.layer({ rules: EvidenceSuite.rules, output: (job) => EvidenceSuite.jobOf(job.argv) })
   const ended = (job: EvidenceSuite.SuiteJob) =>
     Effect.succeed({ handle: handle(EvidenceSuite.argvOf("job", job)), status: exited(job.exitCode) })
-  for (const { name, run } of EvidenceSuite.cases({ ended })) it.effect(name, () => Effect.provide(run, live))
+  for (const { name, run } of EvidenceSuite.cases({ ended })) it.effect(name, () => Effect.provide(run, live), 60_000)
 })
 
 describe("rules over simulated jobs do what every Evidence does", () => {
@@ -41,9 +47,15 @@ describe("rules over simulated jobs do what every Evidence does", () => {
       const execution = yield* Execution
       const request = { key: `job ${jobs++}`, argv: EvidenceSuite.argvOf("job", job), directory: "/", environment: {} }
       const handle = yield* execution.launch(request)
-      return { handle, status: yield* execution.await(handle.id) }
+      const directory = mkdtempSync(join(root, "job-"))
+      const [workingDirectory, jobDirectory] = [join(directory, "tree"), join(directory, "job")]
+      for (const one of [workingDirectory, jobDirectory]) mkdirSync(one)
+      EvidenceSuite.placeFiles(workingDirectory, job.files)
+      EvidenceSuite.placeFiles(jobDirectory, job.jobFiles)
+      const status = yield* execution.await(handle.id)
+      return { handle: { ...handle, directory: jobDirectory }, status, workingDirectory }
     })
-  for (const { name, run } of EvidenceSuite.cases({ ended })) it.effect(name, () => Effect.provide(run, live))
+  for (const { name, run } of EvidenceSuite.cases({ ended })) it.effect(name, () => Effect.provide(run, live), 60_000)
 })
 
 describe("evidence", () => {

@@ -105,12 +105,14 @@ const readFiles = Effect.fnUntraced(function*<E>(
 ): Effect.fn.Return<void, E> {
   const sources = new Map(rules.rules.flatMap(({ files, source }) => files === undefined ? [] : [[source, files]]))
   for (const [source, wanted] of sources) {
-    const metrics = rules.rules.filter((one) => one.source === source).map(({ rule }) => rule.name)
+    const readers = rules.rules.filter((one) => one.source === source).map(({ rule }) => rule)
     const limit = { files: limits.files ?? 100, bytes: limits.fileBytes ?? 2 ** 30 }
-    const found = yield* files(wanted, limit, metrics[0]!)
-    const none = found.files.length === 0 && found.refused.length === 0 ? [`no file matches ${wanted.text}`] : []
-    for (const metric of metrics) {
-      for (const message of [...none, ...found.refused]) scan.note(metric, message)
+    const found = yield* files(wanted, limit, readers[0]!.name)
+    for (const { name, required } of readers) {
+      for (const message of found.refused) scan.note(name, message)
+      if (found.files.length + found.refused.length === 0 && required !== false) {
+        scan.note(name, `no file matches ${wanted.text}`)
+      }
     }
     for (const file of found.files) {
       scan.start(source)

@@ -160,7 +160,7 @@ export const findFiles = (
   Effect.tryPromise({
     try: async (signal): Promise<FoundFiles> => {
       const root = isAbsolute(directory) ? await absent(realpath(directory)) : undefined
-      if (root === undefined) return { files: [], refused: ["the directory is not there"] }
+      if (root === undefined) return { files: [], refused: [] }
       const search = new Search(root, limits, signal)
       try {
         for (const segments of glob) await search.walk(root, "", segments)

@@ -5,14 +5,18 @@
  * many more (`.*x.*y.*`). To refuse nested quantifiers would catch the first kind only, and good patterns with them; a
  * worker costs a thread and a copy of every line; a matcher without backtracking has another language. So the matcher
  * runs under the deadline that `node:vm` enforces from a thread of its own, which interrupts the matcher as well. Lines are matched in
- * batches, since a deadline costs about 50 microseconds; when a batch is late its lines are tried one by one, and the
- * late one again, so that a busy machine is no reason. After a few such lines the pattern is given up.
+ * batches, since a deadline costs a thread; when a batch is late, smaller ones are tried, down to the late line, and that one
+ * again, so that a busy machine is no reason. After a few such lines the pattern is given up.
  */
 import { createContext, Script } from "node:vm"
 import type { Line } from "../evidence/LogText.ts"
+import { codeOf } from "./processFiles.ts"
 
-const batchMillis = 250
-const lineMillis = 100
+const batchLines = 8192
+const batchMillis = 200
+/** In how many parts a late batch is tried again, and for how long each. */
+const parts = 64
+const partMillis = 50
 /** How many lines may be too much for a pattern before it is given up. */
 const patience = 3
 
@@ -37,7 +41,7 @@ const inTime = (millis: number, run: () => void): boolean => {
     script.runInContext(context, { timeout: millis })
     return true
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return false
+    if (codeOf(error) === "ERR_SCRIPT_EXECUTION_TIMEOUT") return false
     throw error
   } finally {
     context.run = () => undefined
@@ -60,13 +64,23 @@ export class PatternMatcher {
 
   /** The matches of these lines, in order. */
   match(lines: ReadonlyArray<Line>): ReadonlyArray<Match> {
-    if (lines.length === 0 || this.late >= patience) return []
-    return this.attempt(lines, batchMillis) ?? lines.flatMap((line) => this.matchLine(line))
+    return this.matchParts(lines, batchLines, batchMillis)
   }
 
-  private matchLine(line: Line): ReadonlyArray<Match> {
-    if (this.late >= patience) return []
-    const found = this.attempt([line], lineMillis) ?? this.attempt([line], lineMillis)
+  /** Matches so many lines at a time; of those that are late, fewer. */
+  private matchParts(lines: ReadonlyArray<Line>, size: number, millis: number): ReadonlyArray<Match> {
+    const found: Array<Match> = []
+    for (let at = 0; at < lines.length && this.late < patience; at += size) {
+      const part = lines.slice(at, at + size)
+      const matches = this.attempt(part, millis) ??
+        (part.length === 1 ? this.matchAgain(part) : this.matchParts(part, Math.ceil(part.length / parts), partMillis))
+      for (const one of matches) found.push(one)
+    }
+    return found
+  }
+
+  private matchAgain(line: ReadonlyArray<Line>): ReadonlyArray<Match> {
+    const found = this.attempt(line, partMillis)
     if (found !== undefined) return found
     this.onLate(
       ++this.late < patience

@@ -12,8 +12,10 @@ import { join } from "node:path"
 
 const root = mkdtempSync(join(tmpdir(), "espalier-evidence-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
-const live = Rules.layer({ rules: EvidenceSuite.rules }).pipe(
-  Layer.provideMerge(LocalProcess.layer({ directory: join(root, "jobs") }))
+const jobsLayer = LocalProcess.layer({ directory: join(root, "jobs") })
+const suite = Rules.layer({ rules: EvidenceSuite.rules }).pipe(Layer.provideMerge(jobsLayer))
+const live = Rules.layer({ rules: [{ _tag: "KeyValue", name: "throughput", required: false }] }).pipe(
+  Layer.provideMerge(jobsLayer)
 )
 let jobs = 0
 const run = (...argv: readonly [string, ...Array<string>]) =>
@@ -25,15 +27,15 @@ const run = (...argv: readonly [string, ...Array<string>]) =>
 const node = (source: string, ...argv: ReadonlyArray<string>) => run(process.execPath, "-e", source, ...argv)
 
 describe("rules over the logs of local processes do what every Evidence does", () => {
-  const program = `
-    const { writeFileSync } = require("node:fs")
-    const job = JSON.parse(process.argv[1])
-    writeFileSync(1, job.stdout)
-    writeFileSync(2, job.stderr)
-    process.exitCode = job.exitCode
-  `
-  const ended = (job: EvidenceSuite.SuiteJob) => node(program, JSON.stringify(job))
-  for (const { name, run } of EvidenceSuite.cases({ ended })) it.live(name, () => Effect.provide(run, live))
+  const ended = (job: EvidenceSuite.SuiteJob) =>
+    Effect.gen(function*() {
+      const execution = yield* Execution
+      const directory = mkdtempSync(join(root, "tree-"))
+      const argv = [process.execPath, "-e", EvidenceSuite.program, JSON.stringify(job)] as const
+      const handle = yield* execution.launch({ key: `suite ${jobs++}`, argv, directory, environment: {} })
+      return { handle, status: yield* execution.await(handle.id), workingDirectory: directory }
+    })
+  for (const { name, run } of EvidenceSuite.cases({ ended })) it.live(name, () => Effect.provide(run, suite))
 })
 
 describe("evidence of real processes", () => {
