@@ -65,6 +65,8 @@ describe("the request", () => {
       ])
       assert.strictEqual(tools[1].input_schema.type, "object")
       assert.deepStrictEqual(tools[1].input_schema.required, ["file"])
+      const uncached = yield* run(() => json(words), { cache: false })
+      assert.notInclude(JSON.stringify(uncached.sent[0]!.body), "cache_control")
     }))
 
   it.effect("gives back reasoning with its signature, and results of tools before words", () =>

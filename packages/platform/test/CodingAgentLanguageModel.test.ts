@@ -293,6 +293,15 @@ describe("the hands of a model", () => {
       assert.match(told.at(-1)!.text, /at most 50 calls/)
     }))
 
+  it.effect("show no more in one round than the bound, and say so", () =>
+    Effect.gen(function*() {
+      put("long.txt", "x".repeat(100_000))
+      const read = ["read_file", { file: "long.txt" }] as const
+      const { told } = yield* run([calls(...Array.from({ length: 10 }, () => read)), done])
+      assert.deepStrictEqual(told.map(({ isFailure }) => isFailure), [...Array(4).fill(false), ...Array(6).fill(true)])
+      assert.match(told[9]!.text, /as much as one round can/)
+    }))
+
   it.effect("tell the model where a write was refused by the workspace", () =>
     Effect.gen(function*() {
       const { told } = yield* run(
@@ -333,6 +342,34 @@ describe("the limits of a model", () => {
       assert.approximately(error.costUsd, 0.04, 1e-9)
       assert.deepStrictEqual(model.requests.map(({ toolChoice }) => toolChoice), ["auto", "auto", "auto", "none"])
       assert.match(JSON.stringify(model.requests.at(-1)!.messages.at(-1)), /last round/)
+    }))
+
+  it.effect("keep a model from changing files in the last round, whatever it calls", () =>
+    Effect.gen(function*() {
+      const write = (file: string) => calls(["write_file", { file, content: "" }])
+      const error = yield* Effect.flip(run([write("first"), write("second")], { limits: { rounds: 2 } }))
+      assert.strictEqual(error._tag, "AgentLimitReached")
+      assert.deepStrictEqual(fs.readdirSync(directory), ["first"])
+    }))
+
+  it.effect("end a model whose replies can never be used", () =>
+    Effect.gen(function*() {
+      const broken = Layer.effect(
+        LanguageModel.LanguageModel,
+        LanguageModel.make({
+          generateText: () => Effect.succeed([{ type: "text", text: null as never }]),
+          streamText: () => undefined as never
+        })
+      )
+      const error = yield* Effect.flip(
+        Effect.flatMap(CodingAgent, (agent) => agent.run({ prompt: "x", schema: Summary, directory, phase: "p" })).pipe(
+          Effect.provide(
+            Layer.provide(Agent.layer({ model: "m", prices: "unknown", limits: { rounds: 3 } }), broken)
+          )
+        )
+      )
+      assert.ok(error._tag === "AgentLimitReached")
+      assert.match(error.message, /no answer that can be used came in 3 rounds/)
     }))
 
   it.effect("are 50 rounds where nothing is said", () =>

@@ -28,6 +28,8 @@ export interface ModelOptions {
   readonly version?: string | undefined
   /** Most tokens of one reply. Default 16,000. */
   readonly maxOutputTokens?: number | undefined
+  /** Whether the conversation is marked for the provider's cache where tools are offered. Default true. */
+  readonly cache?: boolean | undefined
   /** Further fields of the request (`temperature`, `thinking`...). What the adapter sets itself is not overridden. */
   readonly body?: Readonly<Record<string, Schema.Json>> | undefined
   /** For one request. Default 10 minutes; Node's `fetch` gives up after 5 minutes without a byte in any case. */
@@ -124,7 +126,7 @@ const requestBody = (options: ModelOptions, request: WireRequest): unknown => ({
   max_tokens: outputTokens(options),
   ...(request.system === "" ? {} : { system: [{ type: "text", text: request.system }] }),
   messages: request.messages.map((message, index) =>
-    messageBody(message, request.tools.length > 0 && index === request.messages.length - 1)
+    messageBody(message, options.cache !== false && request.tools.length > 0 && index === request.messages.length - 1)
   ),
   ...(request.tools.length === 0 ? {} : {
     tools: request.tools.map(({ description, name, parameters }) => ({ name, description, input_schema: parameters })),

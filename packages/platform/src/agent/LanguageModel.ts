@@ -82,6 +82,9 @@ const defaults = {
 /** More calls than this in one reply are not run; the model is told. */
 const callsPerRound = 50
 
+/** Once the calls of a reply have shown this much, those behind them are not run; the model is told. */
+const roundCharacters = 200_000
+
 /**
  * The agent.
  *
@@ -268,14 +271,27 @@ const rounds = Effect.fnUntraced(function*({ model, options, price, turn }: Play
       const answer: TurnResult = { ...used, text: text === "" ? said.join("\n\n") : text }
       return answer
     }
+    // A model that calls tools although none may be called any more does not get them to change anything.
+    if (last) {
+      const detail = `the model wanted to go on after ${spent.rounds} rounds`
+      return yield* fail({ _tag: "LimitReached", limit: "rounds", detail, used })
+    }
     conversation = reply.success.conversation
     const outcomes: Array<Ai.ToolOutcome> = []
+    let shown = 0
     for (const [index, call] of calls.entries()) {
       const outcome = finish === "length"
         ? { call, text: "Not run: your reply was cut off at its greatest length. Write less at once", isFailure: true }
         : index >= callsPerRound
         ? { call, text: `Not run: at most ${callsPerRound} calls in one reply are`, isFailure: true }
+        : shown >= roundCharacters
+        ? {
+          call,
+          text: "Not run: the calls before it have shown as much as one round can. Call it again",
+          isFailure: true
+        }
         : yield* runCall(hands, call)
+      shown += outcome.text.length
       outcomes.push({ ...outcome, text: redact(outcome.text) })
     }
     conversation = Ai.answerCalls(conversation, outcomes)

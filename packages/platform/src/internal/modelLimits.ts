@@ -54,7 +54,7 @@ export const broken = (
   // That there is something left for a first round, whoever began the turn has seen to.
   if (spent.rounds === 0) return undefined
   if (spent.rounds >= limits.rounds) {
-    return { limit: "rounds", detail: `the model wanted to go on after ${spent.rounds} rounds` }
+    return { limit: "rounds", detail: `no answer that can be used came in ${spent.rounds} rounds` }
   }
   const tokens = inputOf(next) + next.outputTokens
   if (limits.tokens !== undefined && spent.tokens + tokens > limits.tokens) {
