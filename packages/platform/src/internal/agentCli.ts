@@ -4,6 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
 import { agentEnvironment, type AgentHome, agentHome, type Environment } from "./agentHome.ts"
 import type { Line } from "./agentOutput.ts"
@@ -28,6 +29,10 @@ export interface CliTurn<State> {
   readonly prompt: string
   readonly directory: string
   readonly reading: Reading<State>
+  /** Another source than the output, for as long as the scope is open: it changes the state as it learns. */
+  readonly observe?:
+    | ((home: AgentHome, change: (change: (state: State) => State) => void) => Effect.Effect<void, never, Scope.Scope>)
+    | undefined
   readonly report: (used: Used) => void
   readonly graceMillis: number
   readonly politeSignal?: NodeJS.Signals | undefined
@@ -50,6 +55,17 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
     const { reading } = turn
     const home = yield* Effect.mapError(agentHome, (detail) => unavailable(detail, "failed"))
     let state = reading.initial
+    let stop: () => void = () => undefined
+    const change = (next: (state: State) => State): boolean => {
+      state = next(state)
+      turn.report(reading.used(state))
+      return reading.isOver(state)
+    }
+    if (turn.observe !== undefined) {
+      yield* turn.observe(home, (next) => {
+        if (change(next)) stop()
+      })
+    }
     const ended = yield* runAgentProcess({
       argv: turn.argv(home),
       directory: turn.directory,
@@ -59,11 +75,10 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
       graceMillis: turn.graceMillis,
       politeSignal: turn.politeSignal,
       remove: home.root,
-      onLine: (line) => {
-        state = reading.step(state, line)
-        turn.report(reading.used(state))
-        return reading.isOver(state)
-      }
+      onStart: (end) => {
+        stop = end
+      },
+      onLine: (line) => change((state) => reading.step(state, line))
     }).pipe(
       Effect.mapError((error) =>
         error.directoryMissing

@@ -76,6 +76,10 @@ export const agentEnvironment = (
   return environment
 }
 
+/** Names of the variables that hold a secret. */
+export const secretNames = (environment: Environment): ReadonlyArray<string> =>
+  Object.keys(environment).filter((name) => Redacted.isRedacted(environment[name]))
+
 /** The secrets among variables. */
-export const secretsAmong = (...layers: ReadonlyArray<Environment>): ReadonlyArray<Redacted.Redacted> =>
-  layers.flatMap((layer) => Object.values(layer).filter((value) => Redacted.isRedacted(value)))
+export const secretsAmong = (environment: Environment): ReadonlyArray<Redacted.Redacted> =>
+  Object.values(environment).filter((value) => Redacted.isRedacted(value))

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
+import { statSync } from "node:fs"
 import * as Path from "node:path"
 import type { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
@@ -33,6 +34,8 @@ export interface AgentProcessOptions {
   readonly stdin: string
   /** Called with each line of standard output. It returns true to have the agent ended. */
   readonly onLine: (line: Line) => boolean
+  /** Called at the start with what ends the agent, for whoever has another reason than a line. */
+  readonly onStart?: ((stop: () => void) => void) | undefined
   /** Longest line that is kept whole. */
   readonly lineBytes: number
   /** Between asking and killing, at each of the steps: polite signal, SIGTERM, SIGKILL. */
@@ -44,7 +47,7 @@ export interface AgentProcessOptions {
 }
 
 /** Most that a call may print, all lines together. Agents print their thoughts and what their tools say: a lot is usual. */
-const outputBytes = 1024 * 1024 * 1024
+const outputBytes = 256 * 1024 * 1024
 const stderrKeptBytes = 16 * 1024
 /** A process that left the family can hold the output open after its end. */
 const drainMillis = 2000
@@ -68,6 +71,14 @@ const ownEnvironment = (): NodeJS.ProcessEnv => {
   return environment
 }
 
+const isDirectory = (path: string): boolean => {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false // whatever is in the way: nothing can be started there
+  }
+}
+
 const notStarted = (detail: string, code: string | undefined) =>
   new CommandNotStarted({ detail, code, directoryMissing: false })
 
@@ -75,6 +86,15 @@ const notStarted = (detail: string, code: string | undefined) =>
 export const runAgentProcess = (options: AgentProcessOptions): Effect.Effect<AgentEnded, CommandNotStarted> =>
   Effect.callback((resume) => {
     const mark = randomUUID()
+    if (!isDirectory(options.directory)) {
+      return resume(Effect.fail(
+        new CommandNotStarted({
+          detail: `the directory ${options.directory} does not exist`,
+          code: "ENOENT",
+          directoryMissing: true
+        })
+      ))
+    }
     let child: ChildProcess
     try {
       child = spawn(process.execPath, [supervisor], {
@@ -143,6 +163,7 @@ export const runAgentProcess = (options: AgentProcessOptions): Effect.Effect<Age
       })
     }\n`)
     prompt.end(options.stdin)
+    options.onStart?.(stop)
 
     child.on("error", (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return

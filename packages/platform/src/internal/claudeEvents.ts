@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
 import type { Line } from "./agentOutput.ts"
 import type { AgentEnded } from "./agentProcess.ts"
-import { statusFailure } from "./agentStatus.ts"
+import { statusFailure, withoutResult } from "./agentStatus.ts"
 
 const count = Schema.optional(Schema.NullOr(Schema.Finite))
 const Tokens = Schema.Struct({
@@ -172,17 +172,6 @@ export const conclude = (state: ClaudeState, ended: AgentEnded, nowMillis: numbe
     return { _tag: "LimitReached", limit: "answer", detail: "it printed more than is read", used: spent }
   }
   return { _tag: "Unavailable", reason: "failed", detail: withoutResult(ended), used: spent }
-}
-
-/** How a program ended that did not say what came of its work. */
-export const withoutResult = ({ exitCode, signal, stderr }: AgentEnded): string => {
-  const how = exitCode !== null
-    ? `with exit code ${exitCode}`
-    : signal !== null
-    ? `by ${signal}`
-    : "together with its supervisor"
-  const said = stderr.trim().split("\n").slice(-5).join(" | ").slice(-1000)
-  return `its program ended ${how} and no result${said === "" ? "" : `, and said: ${said}`}`
 }
 
 const resultFailure = (result: Result, apiError: string | undefined, wait: number | null): TurnError => {
