@@ -93,6 +93,8 @@ export interface ProgramOptions {
   /** Default: the program. */
   readonly name?: string | undefined
   readonly level?: Level | undefined
+  /** Variables beside those of this process. */
+  readonly environment?: Readonly<Record<string, string>> | undefined
   /** The first version that will do, such as `2.25`. */
   readonly atLeast?: string | undefined
   readonly remedy: string
@@ -123,12 +125,12 @@ export interface ProgramOptions {
  * assert.match(Requirements.describe(checks[1]!), /no-such-program \(execution "mine"\): it is not on the PATH\. Install it/)
  * ```
  */
-export const program = ({ argv, atLeast, level, name = argv[0], remedy }: ProgramOptions): Requirement =>
+export const program = ({ argv, atLeast, environment, level, name = argv[0], remedy }: ProgramOptions): Requirement =>
   make({
     name,
     level,
     check: Effect.gen(function*() {
-      const answer = yield* ask(argv)
+      const answer = yield* ask(argv, environment)
       if (!answer.isWell) return missing(answer.said, remedy)
       const path = yield* located(argv[0])
       const at = path === undefined || path === argv[0] ? "" : `, ${path}`
@@ -151,6 +153,8 @@ export const answering = (options: {
   readonly name: string
   readonly argv: Argv
   readonly level?: Level | undefined
+  /** Variables beside those of this process. */
+  readonly environment?: Readonly<Record<string, string>> | undefined
   /** What the command printed, put into words; undefined where that is not what it should be. */
   readonly reads?: ((stdout: string) => string | undefined) | undefined
   readonly remedy: string
@@ -158,7 +162,7 @@ export const answering = (options: {
   make({
     name: options.name,
     level: options.level,
-    check: Effect.map(ask(options.argv), (answer) => {
+    check: Effect.map(ask(options.argv, options.environment), (answer) => {
       if (!answer.isWell) return missing(answer.said, options.remedy)
       const reads = options.reads ?? plainLine
       const found = reads(answer.stdout)

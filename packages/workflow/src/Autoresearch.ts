@@ -5,7 +5,6 @@
  */
 import { Journal, type Run, WorkEngine } from "@espalier/engine"
 import * as JournalSqlite from "@espalier/engine/JournalSqlite"
-import type { InvalidMetricRule } from "@espalier/platform/Evidence"
 import { Workspace } from "@espalier/platform/Workspace"
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { createHash } from "node:crypto"
@@ -233,7 +232,7 @@ export type Services = Laboratory | Layers.Platform | Journal.Journal
 export const layer = <O extends Layers.Own = {}>(
   self: Project,
   own?: O
-): Layer.Layer<Services, InvalidMetricRule | Journal.JournalError | Layers.ErrorOf<O>, Layers.ServicesOf<O>> =>
+): Layer.Layer<Services, Layers.LayerError | Journal.JournalError | Layers.ErrorOf<O>, Layers.ServicesOf<O>> =>
   laboratory.pipe(
     Layer.provideMerge(Layers.layer(self, own)),
     Layer.provide(Study.layer(self.settings)),

@@ -9,18 +9,29 @@
  * This module does not look at the repository: whether the program, the ref or the files of edits exist is found out
  * by the run's setup.
  */
-import type { MetricRule } from "@espalier/platform/Evidence"
+import type { MetricRule, Warmup } from "@espalier/platform/Evidence"
 import { type Duration, Effect, FileSystem, Path, Result, Schema } from "effect"
 import { parse, TomlError } from "smol-toml"
 import type { Objective } from "./ExperimentTree.ts"
 import { crossChecks } from "./internal/configChecks.ts"
 import { placeholders, substituted } from "./internal/configCommands.ts"
 import { type ConfigKey, configKeys } from "./internal/configKeys.ts"
+import {
+  type Build,
+  buildOf,
+  executionOf,
+  type ExecutionOptions,
+  present,
+  workspaceOf,
+  type WorkspaceOptions
+} from "./internal/configLayers.ts"
 import { lineFinder } from "./internal/configLines.ts"
 import { parameterOf } from "./internal/configParameters.ts"
 import { described, type Located, located, type Mistake, mistakesOf } from "./internal/configProblems.ts"
 import { ConfigFile } from "./internal/configSchema.ts"
 import type * as SearchSpace from "./SearchSpace.ts"
+
+export type { Build, ExecutionOptions, WorkspaceOptions } from "./internal/configLayers.ts"
 
 /** A command of the configuration: no shell reads it. */
 export interface Command {
@@ -29,37 +40,30 @@ export interface Command {
   readonly timeout: Duration.Duration
 }
 
-/** Where experiments get their trees, and what they may change in them. */
-export interface WorkspaceOptions {
-  readonly kind: "git"
-  readonly editable: ReadonlyArray<string> | null
-}
-
-/** What is made of an experiment's tree before its jobs. */
-export type Build = Command & {
-  readonly kind: "command"
-  /** What of it is kept for the next time that the same commit is built; null where nothing is. */
-  readonly outputs: ReadonlyArray<string> | null
-}
-
-/** Where jobs run. */
-export interface ExecutionOptions {
-  readonly kind: "local"
-}
-
 /** How a metric is read from a job's output. */
 export type Metric =
   & {
     readonly name: string
-    readonly stream: "stdout" | "stderr" | "metrics"
+    /** What is looked through: what the job prints, or files by a glob. */
+    readonly place:
+      | { readonly stream: "stdout" | "stderr" | "metrics" }
+      | { readonly files: string; readonly within: "tree" | "job" }
     readonly take: "last" | "first" | "mean" | "median" | "min" | "max" | "sum"
+    readonly warmup: Warmup | null
     readonly unit: string
+    readonly direction: "maximize" | "minimize" | null
     readonly required: boolean
   }
   & (
     | { readonly from: "key-value"; readonly key: string }
     | { readonly from: "json-lines"; readonly field: string }
     | { readonly from: "regex"; readonly pattern: string }
+    | {
+      readonly from: "csv"
+      readonly column: string | number
+      readonly delimiter: string
+      readonly header: boolean
+    }
   )
 
 /** A declared code change: `search` occurs exactly once in `file`. */
@@ -246,32 +250,38 @@ export const load = Effect.fn("Config.load")(function*(
   return { ...config, source: { ...config.source, repository: path.resolve(directory, config.source.repository) } }
 })
 
-const metricOf = (table: NonNullable<ConfigFile["metrics"]>[number]): Metric => {
-  const { field, from, key, name, pattern, required, stream, take, unit } = table
-  const common = { name, stream, take, unit, required }
+type MetricTable = NonNullable<ConfigFile["metrics"]>[number]
+
+const metricOf = (table: MetricTable): Metric => {
+  const { column, delimiter, field, files, from, header, key, name, pattern, required, stream, take, unit, within } =
+    table
+  const common = {
+    name,
+    place: files === undefined ? { stream } : { files, within },
+    take,
+    warmup: table.warmup === undefined ? null : warmupOf(table.warmup),
+    unit,
+    direction: table.direction ?? null,
+    required
+  } as const
   switch (from) {
     case "key-value":
       return { ...common, from, key: key ?? name }
     case "json-lines":
       return { ...common, from, field: field ?? name }
     case "regex":
-      return { ...common, from, pattern: pattern ?? "" }
+      return { ...common, from, pattern: present(pattern, "metrics[].pattern") }
+    case "csv":
+      return { ...common, from, column: column ?? name, delimiter, header }
   }
 }
 
-/** The schema lets keys of every kind be absent; that those of this kind are there has been checked. */
-const present = <A>(value: A | undefined, key: string): A => {
-  if (value === undefined) throw new Error(`${key} was not checked`)
-  return value
-}
-
-const buildOf = ({ argv, environment, kind, outputs, timeout }: NonNullable<ConfigFile["build"]>): Build => ({
-  kind,
-  argv: present(argv, "build.argv"),
-  environment,
-  timeout,
-  outputs: outputs ?? null
-})
+const warmupOf = ({ field, fraction, from, values }: NonNullable<MetricTable["warmup"]>): Warmup =>
+  values !== undefined
+    ? { _tag: "Values", count: values }
+    : fraction !== undefined
+    ? { _tag: "Fraction", fraction }
+    : { _tag: "Until", field: present(field, "metrics[].warmup.field"), from: present(from, "metrics[].warmup.from") }
 
 const fromFile = (file: ConfigFile): Config => {
   const metrics = file.metrics?.map(metricOf) ?? []
@@ -281,18 +291,20 @@ const fromFile = (file: ConfigFile): Config => {
     name: file.objective.metric,
     from: "key-value",
     key: file.objective.metric,
-    stream: "stdout",
+    place: { stream: "stdout" },
     take: "last",
+    warmup: null,
     unit,
+    direction: null,
     required: true
   }
   return {
     name: file.name,
     source: file.source,
     job: file.job,
-    workspace: { kind: file.workspace.kind, editable: file.workspace.editable ?? null },
+    workspace: workspaceOf(file.workspace),
     build: file.build === undefined ? null : buildOf(file.build),
-    execution: file.execution,
+    execution: executionOf(file.execution),
     objective: { ...file.objective, unit },
     metrics: metrics.length === 0
       ? [implied]
@@ -307,32 +319,45 @@ const fromFile = (file: ConfigFile): Config => {
 
 /**
  * Puts the values of placeholders into the commands, their environments and the arguments of seeds: `{workdir}` is the
- * run's working directory. `{{workdir}}` stands for the text `{workdir}`; other braces mean nothing. Unknown placeholders
- * were refused when the configuration was decoded.
+ * run's working directory. `{{workdir}}` stands for the text `{workdir}`; other braces mean nothing. `{artifact}` stays in
+ * the texts of jobs: what it stands for is known when one is launched. Unknown placeholders were refused when the
+ * configuration was decoded.
  */
 export const substitute = (config: Config, values: { readonly workdir: string }): Config => {
-  const text = (each: string) => substituted(each, values)
-  const command = <C extends Command>(of: C): C => {
-    const [program, ...rest] = of.argv
-    return {
-      ...of,
-      argv: [text(program), ...rest.map(text)],
-      environment: Object.fromEntries(Object.entries(of.environment).map(([name, value]) => [name, text(value)]))
-    }
-  }
+  const inJob = (text: string) => substituted(text, values, true)
+  const inBuild = (text: string) => substituted(text, values, false)
+  const argv = ([program, ...rest]: Command["argv"], text: (each: string) => string): Command["argv"] => [
+    text(program),
+    ...rest.map(text)
+  ]
+  const environment = (of: Command["environment"], text: (each: string) => string) =>
+    Object.fromEntries(Object.entries(of).map(([name, value]) => [name, text(value)]))
+  const { build, job } = config
   return {
     ...config,
-    job: command(config.job),
-    build: config.build === null ? null : command(config.build),
-    seeds: config.seeds.map((seed) => ({ ...seed, arguments: seed.arguments.map(text) }))
+    job: { ...job, argv: argv(job.argv, inJob), environment: environment(job.environment, inJob) },
+    build: build === null
+      ? null
+      : build.kind === "command"
+      ? { ...build, argv: argv(build.argv, inBuild), environment: environment(build.environment, inBuild) }
+      : { ...build, environment: environment(build.environment, inBuild) },
+    seeds: config.seeds.map((seed) => ({ ...seed, arguments: seed.arguments.map(inJob) }))
   }
 }
 
 /** The metrics as the rules by which `Evidence` reads them. */
 export const metricRules = (config: Config): ReadonlyArray<MetricRule> =>
   config.metrics.map((metric): MetricRule => {
-    const { name, required, stream, take } = metric
-    const common = { name, required, stream, take }
+    const { direction, name, place, required, take, unit, warmup } = metric
+    const common = {
+      name,
+      required,
+      take,
+      ...place,
+      ...(warmup === null ? {} : { warmup }),
+      ...(unit === "" ? {} : { unit }),
+      ...(direction === null ? {} : { direction })
+    }
     switch (metric.from) {
       case "key-value":
         return { ...common, _tag: "KeyValue", key: metric.key }
@@ -340,6 +365,14 @@ export const metricRules = (config: Config): ReadonlyArray<MetricRule> =>
         return { ...common, _tag: "JsonLines", field: metric.field }
       case "regex":
         return { ...common, _tag: "Regex", pattern: metric.pattern }
+      case "csv":
+        return {
+          ...common,
+          _tag: "Csv",
+          column: metric.column,
+          delimiter: metric.delimiter,
+          header: metric.header
+        }
     }
   })
 

@@ -46,8 +46,8 @@ export const layer = Confirm.toLayer(
       const sideOf = Effect.fnUntraced(function*(side: "challenger" | "champion", node: string, commit: string) {
         const { port } = yield* CurrentWork.CurrentWork
         const tree = yield* reopen(`${id}-${side}`, commit, port.steps.has(`build ${side}`))
-        yield* build(`build ${side}`, `${id}-${side}`, tree, commit)
-        return { tree, node, extra: view.nodes.get(node)?.spec.arguments ?? [] }
+        const artifact = yield* build(`build ${side}`, `${id}-${side}`, tree, commit)
+        return { tree, node, extra: view.nodes.get(node)?.spec.arguments ?? [], artifact }
       })
       const sides = {
         challenger: yield* sideOf("challenger", challenger, challengerCommit),
@@ -57,8 +57,7 @@ export const layer = Confirm.toLayer(
       yield* Slots.hold("machine", { [machinePool]: study.machine }, { until: "compare" })
       const values = { challenger: [] as Array<number>, champion: [] as Array<number> }
       for (const { name, side } of jobs) {
-        const { extra, node, tree } = sides[side]
-        const evidence = yield* runJob(name, tree, node, extra, () => Effect.void)
+        const evidence = yield* runJob(name, sides[side], () => Effect.void)
         // One for each job, so that a job without a value does not shift the pairs after it.
         values[side].push(valuesOf(study.objective.metric, [evidence])[0] ?? Number.NaN)
       }

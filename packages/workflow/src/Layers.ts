@@ -5,18 +5,22 @@
  * machine. A layer of your own needs no place in it: see {@link Own}.
  */
 import * as CommandArtifacts from "@espalier/platform/artifacts/Command"
+import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
 import * as NoArtifacts from "@espalier/platform/artifacts/None"
 import type { Artifacts } from "@espalier/platform/Artifacts"
 import type { Evidence, InvalidMetricRule } from "@espalier/platform/Evidence"
 import * as Rules from "@espalier/platform/evidence/Rules"
 import type { Execution } from "@espalier/platform/Execution"
 import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
+import * as Slurm from "@espalier/platform/execution/Slurm"
 import type * as Requirements from "@espalier/platform/Requirements"
+import * as Container from "@espalier/platform/requirements/Container"
 import * as Git from "@espalier/platform/requirements/Git"
 import * as Machine from "@espalier/platform/requirements/Machine"
+import * as SlurmNeeds from "@espalier/platform/requirements/Slurm"
 import type { Workspace } from "@espalier/platform/Workspace"
 import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
-import { Context, Layer } from "effect"
+import { Context, Duration, Layer } from "effect"
 import * as Config from "./Config.ts"
 import * as Workdir from "./Workdir.ts"
 
@@ -32,16 +36,16 @@ export interface Place {
  * - `module`: below `@espalier/platform`. `about`: what it is, for `docs/choosing-layers.md`.
  * - `examples`: options by which to tell what this kind may need, where nothing is chosen yet.
  */
-interface Choice<Options, Service> {
+interface Choice<Options, Service, E = never> {
   readonly module: string
   readonly about: string
-  readonly layer: (options: Options, place: Place) => Layer.Layer<Service>
+  readonly layer: (options: Options, place: Place) => Layer.Layer<Service, E>
   readonly requirements: (options: Options) => ReadonlyArray<Requirements.Requirement>
   readonly examples: ReadonlyArray<Options>
 }
 
-type Choices<Options extends { readonly kind: string }, Service> = {
-  readonly [K in Options["kind"]]: Choice<Extract<Options, { readonly kind: K }>, Service>
+type Choices<Options extends { readonly kind: string }, Service, E = never> = {
+  readonly [K in Options["kind"]]: Choice<Extract<Options, { readonly kind: K }>, Service, E>
 }
 
 const workspaces: Choices<Config.WorkspaceOptions, Workspace> = {
@@ -82,30 +86,51 @@ const builds: Choices<Config.Build | { readonly kind: "none" }, Artifacts> = {
       }),
     requirements: () => [],
     examples: []
+  },
+  container: {
+    module: "artifacts/ContainerImage",
+    about: "an image of the tree, built by docker or podman; a job names it `{artifact}`",
+    layer: ({ environment, image, timeout }) =>
+      ContainerImage.layer({ ...image, environment, timeout, grace: "2 seconds" }),
+    requirements: ({ environment, image: { engine, program } }) => Container.engine(engine, { environment, program }),
+    examples: (["docker", "podman"] as const).map((engine) => ({
+      kind: "container",
+      environment: {},
+      timeout: Duration.minutes(10),
+      image: { engine }
+    }))
   }
 }
 
-const executions: Choices<Config.ExecutionOptions, Execution> = {
+const executions: Choices<Config.ExecutionOptions, Execution, Slurm.SlurmOptionsInvalid> = {
   local: {
     module: "execution/LocalProcess",
     about: "processes of this machine, which outlive the engine",
     layer: (_, { workdir }) => LocalProcess.layer({ directory: Workdir.jobs(workdir) }),
     requirements: () => [],
     examples: [{ kind: "local" }]
+  },
+  slurm: {
+    module: "execution/Slurm",
+    about: "jobs of a Slurm cluster; the working directory lies on a disk that its machines share",
+    layer: ({ cluster }, { workdir }) => Slurm.layer({ ...cluster, directory: Workdir.jobs(workdir) }),
+    requirements: ({ cluster: { configuration, resources } }) =>
+      SlurmNeeds.cluster({ partitions: resources?.partition?.split(",") ?? null, configuration }),
+    examples: [{ kind: "slurm", cluster: {} }]
   }
 }
 
 /** The choice of some options. Both go by the same kind, which the types of a record cannot say. */
-const choose = <Options extends { readonly kind: string }, Service>(
-  choices: Choices<Options, Service>,
+const choose = <Options extends { readonly kind: string }, Service, E>(
+  choices: Choices<Options, Service, E>,
   options: Options
-): Choice<Options, Service> => choices[options.kind as Options["kind"]] as unknown as Choice<Options, Service>
+): Choice<Options, Service, E> => choices[options.kind as Options["kind"]] as unknown as Choice<Options, Service, E>
 
 /** A choice with its options. */
 const chosen = (place: Place) => {
   const { build, execution, workspace } = place.config
-  const made = <Options extends { readonly kind: string }, Service>(
-    choices: Choices<Options, Service>,
+  const made = <Options extends { readonly kind: string }, Service, E>(
+    choices: Choices<Options, Service, E>,
     options: Options
   ) => {
     const choice = choose(choices, options)
@@ -116,9 +141,9 @@ const chosen = (place: Place) => {
     }
   }
   return {
-    workspace: made<Config.WorkspaceOptions, Workspace>(workspaces, workspace),
-    artifacts: made<Config.Build | { readonly kind: "none" }, Artifacts>(builds, build ?? { kind: "none" }),
-    execution: made<Config.ExecutionOptions, Execution>(executions, execution)
+    workspace: made<Config.WorkspaceOptions, Workspace, never>(workspaces, workspace),
+    artifacts: made<Config.Build | { readonly kind: "none" }, Artifacts, never>(builds, build ?? { kind: "none" }),
+    execution: made<Config.ExecutionOptions, Execution, Slurm.SlurmOptionsInvalid>(executions, execution)
   }
 }
 
@@ -129,6 +154,9 @@ export interface Capabilities {
   readonly execution: Execution
   readonly evidence: Evidence
 }
+
+/** Options of a layer that turn out to be of no use when it is made. */
+export type LayerError = InvalidMetricRule | Slurm.SlurmOptionsInvalid
 
 /** The services of all capabilities. */
 export type Platform = Capabilities[keyof Capabilities]
@@ -197,7 +225,7 @@ const replaced = (own: Own): ReadonlyArray<string> => capabilities.filter((name)
 export function layer<O extends Own = {}>(
   place: Place,
   own?: O
-): Layer.Layer<Platform, InvalidMetricRule | ErrorOf<O>, ServicesOf<O>>
+): Layer.Layer<Platform, LayerError | ErrorOf<O>, ServicesOf<O>>
 export function layer(place: Place, own: Own = {}): Layer.Layer<Platform, unknown, unknown> {
   const { artifacts, execution, workspace } = chosen(place)
   const base = Layer.mergeAll(
@@ -239,20 +267,23 @@ export interface Listed {
   readonly name: string
   readonly module: string
   readonly about: string
-  readonly requirements: ReadonlyArray<Requirements.Requirement>
+  /** What it needs; alternatives where that depends on its options. */
+  readonly needs: ReadonlyArray<ReadonlyArray<Requirements.Requirement>>
 }
 
 /** Every layer that can be chosen. */
 export const list = (): ReadonlyArray<Listed> => {
-  const listed = <Options extends { readonly kind: string }, Service>(
+  const listed = <Options extends { readonly kind: string }, Service, E>(
     capability: keyof typeof sections,
-    choices: Choices<Options, Service>
+    choices: Choices<Options, Service, E>
   ): ReadonlyArray<Listed> =>
-    Object.entries(choices as unknown as Readonly<Record<string, Choice<Options, Service>>>).map(([kind, choice]) => ({
+    Object.entries(choices as unknown as Readonly<Record<string, Choice<Options, Service, E>>>).map((
+      [kind, choice]
+    ) => ({
       name: kind === "none" ? `no ${sections[capability]}` : `${sections[capability]} "${kind}"`,
       module: choice.module,
       about: choice.about,
-      requirements: choice.examples.flatMap((options) => choice.requirements(options))
+      needs: choice.examples.map((options) => choice.requirements(options))
     }))
   return [...listed("workspace", workspaces), ...listed("artifacts", builds), ...listed("execution", executions)]
 }
@@ -260,7 +291,7 @@ export const list = (): ReadonlyArray<Listed> => {
 /** All that Espalier could use of a machine, where no project has chosen anything yet. */
 export const everything = (directory: string): ReadonlyArray<Requirements.Needs> => [
   { by: "every run", requirements: [Machine.node, Machine.sqlite, Machine.freeSpace(directory)] },
-  ...list().map(({ name, requirements }) => ({ by: name, requirements, isChosen: false }))
+  ...list().map(({ name, needs }) => ({ by: name, requirements: needs.flat(), isChosen: false }))
 ]
 
 /** The sections of `espalier.toml` that choose. */

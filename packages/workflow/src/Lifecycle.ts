@@ -7,14 +7,13 @@
  */
 import { CurrentWork, Slots } from "@espalier/engine"
 import { Execution, JobHandle, type TerminalStatus } from "@espalier/platform/Execution"
-import type { Tree } from "@espalier/platform/Workspace"
 import { Effect, Option } from "effect"
 import { recordDefects } from "./internal/handling.ts"
 import { Experiment, Laboratory, machinePool, Plan } from "./Laboratory.ts"
 import { analyze } from "./phases/Analyze.ts"
 import { build } from "./phases/Build.ts"
 import { collect } from "./phases/Collect.ts"
-import { launch } from "./phases/Launch.ts"
+import { launch, type Launchable } from "./phases/Launch.ts"
 import { poll } from "./phases/Poll.ts"
 import { discard, prepare } from "./phases/Prepare.ts"
 import { Prepared } from "./phases/Records.ts"
@@ -46,16 +45,14 @@ const isInnocent = (status: TerminalStatus): boolean =>
  */
 export const runJob = Effect.fnUntraced(function*<E, R>(
   job: string | number,
-  tree: Tree,
-  node: string,
-  extra: ReadonlyArray<string>,
+  from: Launchable,
   hold: (steps: ReturnType<typeof stepsOf>) => Effect.Effect<void, E, R>
 ) {
   const names = namesOf(job)
   for (const [index, name] of names.entries()) {
     const steps = stepsOf(name)
     yield* hold(steps)
-    const handle = yield* launch(steps.launch, tree, node, extra)
+    const handle = yield* launch(steps.launch, from)
     const status = yield* poll(steps.poll, handle)
     if (isInnocent(status) && index < names.length - 1) continue
     return yield* collect(steps.collect, handle, status)
@@ -92,15 +89,14 @@ export const layer = Experiment.toLayer(
       // Spawned first: whatever becomes of the experiment, somebody has to look at the tree when it has settled.
       yield* Laboratory.spawn(Plan, {}, { id: `plan/after-${spec.id}`, dedupe: "plan", on: "always" })
       const { prepared, tree } = yield* prepare(spec, commit)
-      yield* build("build", spec.id, tree, prepared.commit)
+      const artifact = yield* build("build", spec.id, tree, prepared.commit)
+      const from = { tree, node: spec.id, extra: spec.arguments, artifact }
       const evidence = []
       for (const job of jobsOf(study.repeats)) {
         evidence.push(
           yield* runJob(
             job,
-            tree,
-            spec.id,
-            spec.arguments,
+            from,
             ({ launch, poll }) => Slots.hold(`machine for ${launch}`, { [machinePool]: 1 }, { until: poll })
           )
         )

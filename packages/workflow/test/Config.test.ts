@@ -5,6 +5,7 @@ import assert from "node:assert"
 import * as fs from "node:fs"
 import { stringify, type TomlTable } from "smol-toml"
 import * as Config from "../src/Config.ts"
+import { withArtifact } from "../src/internal/configCommands.ts"
 import { lineFinder } from "../src/internal/configLines.ts"
 import { ConfigFile } from "../src/internal/configSchema.ts"
 import * as SearchSpace from "../src/SearchSpace.ts"
@@ -95,9 +96,11 @@ describe("A configuration", () => {
       name: "speed",
       from: "key-value",
       key: "speed",
-      stream: "stdout",
+      place: { stream: "stdout" },
       take: "last",
+      warmup: null,
       unit: "",
+      direction: null,
       required: true
     }])
     const [problem] = problems(`${smallest}[[metrics]]\nname = "sped"\n`)
@@ -117,9 +120,34 @@ describe("A configuration", () => {
       key: "throughput",
       stream: "stdout",
       take: "last",
+      unit: "samples/s",
       required: true
     })
     assert.equal(rules[1]?._tag, "Regex")
+    const table = `[[metrics]]
+name = "speed"
+from = "csv"
+files = "out/*.csv"
+warmup = { field = "step", from = 10 }
+direction = "maximize"
+`
+    assert.deepEqual(Config.metricRules(config(`${smallest}${table}`)), [{
+      _tag: "Csv",
+      name: "speed",
+      column: "speed",
+      delimiter: ",",
+      header: true,
+      files: "out/*.csv",
+      within: "tree",
+      take: "last",
+      warmup: { _tag: "Until", field: "step", from: 10 },
+      direction: "maximize",
+      required: true
+    }])
+    const warmups = ["{ values = 3 }", "{ fraction = 0.5 }"].map((warmup) =>
+      config(`${smallest}[[metrics]]\nname = "speed"\nwarmup = ${warmup}\n`).metrics[0]?.warmup
+    )
+    assert.deepEqual(warmups, [{ _tag: "Values", count: 3 }, { _tag: "Fraction", fraction: 0.5 }])
   })
 
   it("allows a baseline anywhere between the bounds of a number without a step", () => {
@@ -141,8 +169,9 @@ description = "{workdir}"
     // A dollar sign in the path is no pattern of String.replace.
     const { build, job, seeds } = Config.substitute(config(text), { workdir: "/runs/$1" })
     assert.deepEqual(job.argv, ["run", "/runs/$1/a", "{workdir}", "{\"a\":{\"b\":1}}", "{}"])
-    assert.deepEqual(build?.argv, ["make", "OUT=/runs/$1"])
-    assert.deepEqual(build?.environment, { CACHE: "/runs/$1/cache" })
+    assert(build?.kind === "command")
+    assert.deepEqual(build.argv, ["make", "OUT=/runs/$1"])
+    assert.deepEqual(build.environment, { CACHE: "/runs/$1/cache" })
     assert.deepEqual(seeds[0], { name: "headspace", arguments: ["--cache=/runs/$1"], description: "{workdir}" })
   })
 })
@@ -266,6 +295,60 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     /is missing[^]*the program first/
   ],
   [
+    "an image and a job that does not run it",
+    `${smallest}[build]\nkind = "container"\n`,
+    "job.argv",
+    /does not run the image[^]*\{artifact\}/
+  ],
+  [
+    "an artifact that nothing makes",
+    smallest.replace("[\"run\"]", "[\"run\", \"{artifact}\"]"),
+    "job.argv",
+    /there is no \[build\] that makes one/
+  ],
+  [
+    "an artifact in the build itself",
+    `${smallest}[build]\nargv = ["make", "{artifact}"]\n`,
+    "build.argv[2]",
+    /unknown placeholder, \{artifact\}/
+  ],
+  [
+    "a key of another kind of build",
+    `${smallest}[build]\nargv = ["make"]\nengine = "podman"\n`,
+    "build.engine",
+    /no meaning with kind = "command"[^]*write kind = "container"/
+  ],
+  [
+    "options of a container that its layer refuses",
+    `${smallest.replace("[\"run\"]", "[\"{artifact}\"]")}[build]\nkind = "container"\noptions = ["--tag=mine"]\n`,
+    "build",
+    /The build option "--tag=mine" is not possible/
+  ],
+  [
+    "a key of Slurm for local jobs",
+    `${smallest}[execution]\npartition = "gpu"\n`,
+    "execution.partition",
+    /no meaning with kind = "local"[^]*write kind = "slurm"/
+  ],
+  [
+    "memory without a unit",
+    `${smallest}[execution]\nkind = "slurm"\nmemory = "16"\n`,
+    "execution.memory",
+    /such as "512 MiB"/
+  ],
+  [
+    "a partition that would be an option",
+    `${smallest}[execution]\nkind = "slurm"\npartition = "--help"\n`,
+    "execution.partition",
+    /the name of a partition/
+  ],
+  [
+    "an option of sbatch that is none",
+    `${smallest}[execution]\nkind = "slurm"\noptions = ["-p"]\n`,
+    "execution.options[1]",
+    /each --name or --name=value/
+  ],
+  [
     "an unknown kind of execution",
     `${smallest}[execution]\nkind = "locall"\n`,
     "execution.kind",
@@ -300,6 +383,54 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "a.*"\n`,
     "metrics[1].pattern",
     /has no group/
+  ],
+  [
+    "a metric in files and in a stream",
+    `${smallest}[[metrics]]\nname = "speed"\nfiles = "*.csv"\nstream = "stdout"\n`,
+    "metrics[1].stream",
+    /cannot stand beside files/
+  ],
+  [
+    "a directory of no files",
+    `${smallest}[[metrics]]\nname = "speed"\nwithin = "job"\n`,
+    "metrics[1].within",
+    /no meaning without files/
+  ],
+  [
+    "a table without a header whose column has a name",
+    `${smallest}[[metrics]]\nname = "speed"\nfrom = "csv"\nheader = false\ncolumn = "v"\n`,
+    "metrics[1].column",
+    /Write the number of the column/
+  ],
+  [
+    "a delimiter of two characters",
+    `${smallest}[[metrics]]\nname = "speed"\nfrom = "csv"\ndelimiter = "||"\n`,
+    "metrics[1].delimiter",
+    /one character/
+  ],
+  [
+    "a warm-up that is said twice",
+    `${smallest}[[metrics]]\nname = "speed"\nwarmup = { values = 1, fraction = 0.1 }\n`,
+    "metrics[1].warmup",
+    /Write one of/
+  ],
+  [
+    "a warm-up until nobody knows where",
+    `${smallest}[[metrics]]\nname = "speed"\nwarmup = { field = "step" }\n`,
+    "metrics[1].warmup.from",
+    /belong together/
+  ],
+  [
+    "a warm-up of everything",
+    `${smallest}[[metrics]]\nname = "speed"\nwarmup = { fraction = 1 }\n`,
+    "metrics[1].warmup.fraction",
+    /below 1/
+  ],
+  [
+    "an objective whose metric points the other way",
+    `${smallest}[[metrics]]\nname = "speed"\ndirection = "minimize"\n`,
+    "metrics[1].direction",
+    /differs from objective\.direction/
   ],
   [
     "a metric twice",
@@ -473,6 +604,61 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     /limits\.jobs = 100[^]*at least 122/
   ]
 ]
+
+describe("The layers of a configuration", () => {
+  it("are chosen with their options, as the layers take them", () => {
+    const { build, execution, job } = config(`${smallest.replace("[\"run\"]", "[\"podman\", \"run\", \"{artifact}\"]")}
+[build]
+kind = "container"
+engine = "podman"
+file = "docker/Dockerfile"
+arguments = { BASE = "node:24" }
+environment = { CACHE = "{workdir}/cache" }
+[execution]
+kind = "slurm"
+partition = "gpu"
+cpus = 8
+memory = "1.5 GiB"
+timeLimit = "2 hours"
+options = ["--qos=low"]
+`)
+    assert.deepEqual(job.argv, ["podman", "run", "{artifact}"])
+    assert.deepEqual(build, {
+      kind: "container",
+      timeout: Duration.minutes(10),
+      environment: { CACHE: "{workdir}/cache" },
+      image: {
+        engine: "podman",
+        file: "docker/Dockerfile",
+        buildArguments: { BASE: "node:24" },
+        buildOptions: []
+      }
+    })
+    assert.deepEqual(execution, {
+      kind: "slurm",
+      cluster: {
+        resources: { partition: "gpu", cpus: 8, memoryBytes: 1.5 * 2 ** 30, timeLimitMillis: 7_200_000 },
+        extraArguments: ["--qos=low"],
+        pollEvery: Duration.seconds(10)
+      }
+    })
+  })
+
+  it("put what was built into the texts of jobs when one is launched, and not before", () => {
+    const argv = `["run", "{workdir}/{artifact}", "{{artifact}}", "{{workdir}}"]`
+    const raw = config(`${smallest.replace("[\"run\"]", argv)}[build]\nargv = ["make", "{{artifact}}"]\n`)
+    const { build, job } = Config.substitute(raw, { workdir: "/w" })
+    assert.deepEqual(job.argv, ["run", "/w/{artifact}", "{{artifact}}", "{workdir}"])
+    assert.deepEqual(job.argv.map((text) => withArtifact(text, "sha256:$&")), [
+      "run",
+      "/w/sha256:$&",
+      "{artifact}",
+      "{workdir}"
+    ])
+    assert(build?.kind === "command")
+    assert.deepEqual(build.argv, ["make", "{artifact}"])
+  })
+})
 
 describe("A mistake in a configuration is shown with its key and what is allowed:", () => {
   it.each(mistakes)("%s", (_name, text, key, says) => {
@@ -712,7 +898,9 @@ describe("The documentation of the keys", () => {
         at = Reflect.get(Object(at), part)
       }
       const expected: unknown = JSON.parse(fallback)
-      assert.deepEqual(at, key.endsWith(".timeout") ? "600000 millis" : expected, key)
+      const isDuration = typeof expected === "string" && /^\d+ (seconds|minutes)$/.test(expected)
+      const written = isDuration ? `${Duration.toMillis(expected as Duration.Input)} millis` : expected
+      assert.deepEqual(at, written, key)
     }
   })
 })

@@ -116,9 +116,10 @@ describe("The layers of a project", () => {
 describe("All that can be chosen", () => {
   it("stands in docs/choosing-layers.md with what it is and what it needs, and nothing else does", () => {
     const page = fs.readFileSync(new URL("../../../docs/choosing-layers.md", import.meta.url), "utf8")
-    const rows = Layers.list().map(({ about, module, name, requirements }) => {
-      const needs = requirements.map((one) => one.level === "needed" ? one.name : `(${one.name})`)
-      return `| ${name} | \`${module}\` | ${about} | ${[...new Set(needs)].join(", ") || "nothing"} |`
+    const named = ({ level, name }: Requirements.Requirement) => level === "needed" ? name : `(${name})`
+    const rows = Layers.list().map(({ about, module, name, needs }) => {
+      const alternatives = needs.map((each) => each.map(named).join(", ")).join("; or ")
+      return `| ${name} | \`${module}\` | ${about} | ${alternatives || "nothing"} |`
     })
     assert.deepStrictEqual(page.split("\n").filter((line) => /^\| (?!section|---)/.test(line)), rows)
   })

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Simulated from "@espalier/platform/execution/Simulated"
 import * as MemoryWorkspace from "@espalier/platform/workspace/Memory"
 import type { Failure } from "@espalier/workflow"
 import { TestLaboratory } from "@espalier/workflow/testing"
@@ -81,4 +82,35 @@ describe("the machine", () => {
       }
       yield* check(settings, view)
     }).pipe(Effect.provide(TestLaboratory.layerTest(settings, program(0.005)))))
+})
+
+describe("what was built of an experiment", () => {
+  const settings = TestLaboratory.settings({
+    parameters: [{ name: "workers", type: "integer", values: [1, 2], baseline: 1 }],
+    job: { argv: ["run", "{artifact}", "{{artifact}}"], environment: { IMAGE: "{artifact}:latest" } },
+    seeds: [{ name: "ceiling", description: "", arguments: ["--of={artifact}"] }],
+    limits: { experiments: 1, jobs: 40 }
+  })
+
+  it.effect("is named by its jobs, each its own commit's, also in the confirmation", () =>
+    Effect.gen(function*() {
+      const { state, tree } = yield* TestLaboratory.run(settings)
+      assert.strictEqual(state, "completed")
+      const commits = new Set([...tree.nodes.values()].map(({ commit }) => commit))
+      assert.isAbove(commits.size, 1)
+      const { launches } = yield* Simulated.Simulation
+      const started = yield* launches
+      assert.isAbove(started.length, 4)
+      for (const { argv, environment } of started) {
+        const [, reference = "", escaped, ...extra] = argv
+        assert.isTrue(commits.has(reference.replace("image-of-", "")))
+        assert.strictEqual(escaped, "{artifact}")
+        assert.strictEqual(environment["IMAGE"], `${reference}:latest`)
+        if (extra.length > 0) assert.deepStrictEqual(extra, [`--of=${reference}`])
+      }
+      assert.strictEqual(new Set(started.map(({ argv }) => argv[1])).size, commits.size)
+      assert.include(started.map(({ argv }) => argv.length), 4)
+    }).pipe(Effect.provide(TestLaboratory.layerTest(settings, (job) => Number(job.parameters["workers"]) * 10, {
+      build: ({ commit }) => Effect.succeed({ kind: "image", reference: `image-of-${commit}` })
+    }))))
 })

@@ -46,12 +46,15 @@ const notAnswered = (
 }
 
 /** Runs a command that answers at once. */
-export const ask = (argv: readonly [string, ...ReadonlyArray<string>]): Effect.Effect<Answer> => {
+export const ask = (
+  argv: readonly [string, ...ReadonlyArray<string>],
+  environment: Readonly<Record<string, string>> = {}
+): Effect.Effect<Answer> => {
   const command = plainLine(argv.join(" "))
   return runCommand({
     argv,
     directory: tmpdir(),
-    environment: { ...process.env, LC_ALL: "C" },
+    environment: { ...process.env, ...environment, LC_ALL: "C" },
     outputLimitBytes,
     timeLimitMillis,
     graceMillis: 500

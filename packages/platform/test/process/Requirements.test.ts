@@ -155,7 +155,7 @@ describe("what the layers here need", () => {
   })
 
   it("Slurm: its programs, its controller, its accounting, the partition", async () => {
-    for (const name of ["sbatch", "squeue", "scancel", "sacct"]) fake(name, "echo slurm-wlm 22.05.8")
+    for (const name of ["sbatch", "squeue", "scancel", "sacct", "timeout"]) fake(name, "echo slurm-wlm 22.05.8")
     const controller = (state: string, storage: string) =>
       fake(
         "scontrol",
@@ -168,12 +168,14 @@ describe("what the layers here need", () => {
 esac`
       )
     controller("UP", "accounting_storage/slurmdbd")
-    const needs = Slurm.cluster({ partition: "batch" })
+    fake("squeue", `[ "$SLURM_CONF" = /etc/other.conf ] && echo slurm-wlm 22.05.8`)
+    const needs = Slurm.cluster({ partitions: ["batch"], configuration: "/etc/other.conf" })
     expect((await inspect(needs)).map(({ state }) => state)).toEqual(needs.map(() => "ok"))
 
     controller("DOWN", "accounting_storage/none")
+    fake("squeue", "echo slurm-wlm 22.05.8")
     rmSync(join(home, "bin", "sacct"))
-    const checks = await inspect(Slurm.cluster({ partition: "bacth" }))
+    const checks = await inspect(Slurm.cluster({ partitions: ["bacth"] }))
     expect(checks.filter(({ state }) => state !== "ok").map(({ found, name, state }) => [name, state, found])).toEqual([
       ["sacct", "warning", "it is not on the PATH"],
       ["Slurm's controller", "missing", "it says \"Slurmctld(primary) at head is DOWN\""],

@@ -2,12 +2,14 @@
  * What one key of a configuration demands of another. Each check looks only at those parts that are well-formed by
  * themselves, so that mistakes of both sorts are reported together, and none twice.
  */
+import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
 import { MetricName } from "@espalier/platform/Evidence"
 import { Option, Schema } from "effect"
 import { baselineSeed } from "../Experiment.ts"
-import { environment, unknownPlaceholders } from "./configCommands.ts"
+import { artifacts, environment, unknownPlaceholders } from "./configCommands.ts"
 import { keyOf } from "./configKeys.ts"
 import { kinds } from "./configKinds.ts"
+import { buildOf, BuildTable } from "./configLayers.ts"
 import { parameters } from "./configParameters.ts"
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 import { EditTable, LimitsTable, MetricTable, ObjectiveTable, SeedTable, Source } from "./configSchema.ts"
@@ -63,11 +65,68 @@ const metrics = (root: unknown): ReadonlyArray<Mistake> => {
   const found = elements(MetricTable, root, "metrics") ?? []
   const mistakes: Array<Mistake> = [...duplicates("metrics", found)]
   for (const { index, value } of found) {
+    mistakes.push(...place(root, value, index), ...warmup(value.warmup, index))
     if (value.from !== "regex" || value.pattern === undefined) continue
     const wrong = wrongPattern(value.pattern)
     if (wrong !== undefined) mistakes.push({ path: ["metrics", index, "pattern"], value: value.pattern, ...wrong })
   }
   return mistakes
+}
+
+type Metric = typeof MetricTable.Type
+
+/** Where a metric is looked for: in what is printed, or in files, and not in both. */
+const place = (root: unknown, metric: Metric, index: number): ReadonlyArray<Mistake> => {
+  const { column, files, from, header, stream, within } = metric
+  const isWritten = (key: string): boolean => valueAt(root, ["metrics", index, key]) !== undefined
+  return [
+    ...(files !== undefined && isWritten("stream")
+      ? [{
+        path: ["metrics", index, "stream"],
+        value: stream,
+        message: "cannot stand beside files: a metric is looked for in one place",
+        hint: "Remove one of them."
+      }]
+      : []),
+    ...(files === undefined && isWritten("within")
+      ? [{
+        path: ["metrics", index, "within"],
+        value: within,
+        message: "has no meaning without files",
+        hint: "Remove it, or write files."
+      }]
+      : []),
+    ...(from === "csv" && header === false && typeof column !== "number"
+      ? [{
+        path: ["metrics", index, "column"],
+        value: column,
+        message: "is no number, and without a header a column has no name",
+        hint: "Write the number of the column, from 0."
+      }]
+      : [])
+  ]
+}
+
+/** One of the three ways to say what is warm-up. */
+const warmup = (table: Metric["warmup"], index: number): ReadonlyArray<Mistake> => {
+  if (table === undefined) return []
+  const path = ["metrics", index, "warmup"]
+  const { field, fraction, from, values } = table
+  const ways = [values !== undefined, fraction !== undefined, field !== undefined || from !== undefined]
+  if (ways.filter((isUsed) => isUsed).length !== 1) {
+    return [{
+      path,
+      value: table,
+      message: "says it in no way, or in several",
+      hint: "Write one of { values = 3 }, { fraction = 0.1 } and { field = \"step\", from = 100 }."
+    }]
+  }
+  return (field === undefined) === (from === undefined)
+    ? []
+    : [{
+      path: [...path, field === undefined ? "field" : "from"],
+      message: "is missing: field and from belong together"
+    }]
 }
 
 const wrongPattern = (pattern: string): { readonly message: string; readonly hint: string } | undefined => {
@@ -114,6 +173,12 @@ const objective = (root: unknown): ReadonlyArray<Mistake> => {
       value: false,
       message: "cannot be false for the objective",
       hint: "A job without it has no value. Remove this line."
+    }]),
+    ...(own.value.direction === undefined || own.value.direction === valueAt(root, ["objective", "direction"]) ? [] : [{
+      path: ["metrics", own.index, "direction"],
+      value: own.value.direction,
+      message: "differs from objective.direction",
+      hint: "Remove this line."
     }]),
     ...(typeof unit !== "string" || own.value.unit === "" || own.value.unit === unit ? [] : [{
       path: ["objective", "unit"],
@@ -234,10 +299,22 @@ const nothingToSearch = (root: unknown): ReadonlyArray<Mistake> => {
     : []
 }
 
+/** What the layer of container images says of its options. */
+const container = (root: unknown): ReadonlyArray<Mistake> => {
+  const table = Option.getOrUndefined(Schema.decodeUnknownOption(BuildTable)(valueAt(root, ["build"])))
+  if (table?.kind !== "container") return []
+  const build = buildOf(table)
+  return build.kind !== "container"
+    ? []
+    : ContainerImage.problems(build.image).map((problem) => ({ path: ["build"], message: `cannot be: ${problem}` }))
+}
+
 /** Every mistake between keys, in the order of the file's sections. */
 export const crossChecks = (root: unknown): ReadonlyArray<Mistake> => [
   ...environment(root),
   ...unknownPlaceholders(root),
+  ...artifacts(root),
+  ...container(root),
   ...kinds(root),
   ...objective(root),
   ...metrics(root),

@@ -3,40 +3,84 @@
  */
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 
-/** What may stand in braces, and what it means. */
-export const placeholders = ["workdir"] as const
+/** What may stand in braces. What was built is known only when a job is launched. */
+export const placeholders = ["workdir", "artifact"] as const
 
 const placeholder = /\{\{[A-Za-z][A-Za-z0-9_]*\}\}|\{([A-Za-z][A-Za-z0-9_]*)\}/g
 
-/** Replaces `{workdir}`; `{{workdir}}` becomes `{workdir}`. Braces around anything but a plain name are left alone. */
-export const substituted = (text: string, values: Readonly<Record<(typeof placeholders)[number], string>>): string =>
+/**
+ * Replaces `{workdir}`; `{{workdir}}` becomes `{workdir}`. Braces around anything but a plain name are left alone. In the texts
+ * of jobs (`isOfJob`) what is said of the artifact stays for {@link withArtifact}.
+ */
+export const substituted = (text: string, values: { readonly workdir: string }, isOfJob: boolean): string =>
   text.replace(
     placeholder,
     (whole, name: string | undefined) =>
-      name === undefined ? whole.slice(1, -1) : name === "workdir" ? values.workdir : whole
+      name === undefined
+        ? isOfJob && whole === "{{artifact}}" ? whole : whole.slice(1, -1)
+        : name === "workdir"
+        ? values.workdir
+        : whole
   )
+
+/** Replaces `{artifact}` in a text of a job; `{{artifact}}` becomes `{artifact}`. */
+export const withArtifact = (text: string, artifact: string | undefined): string =>
+  text.replace(
+    /\{?\{artifact\}\}?/g,
+    (whole) => whole === "{{artifact}}" ? "{artifact}" : whole.replace("{artifact}", () => artifact ?? "{artifact}")
+  )
+
+/** The texts of jobs, and of builds. */
+const jobTexts = [["job", "argv"], ["job", "environment"]]
+const buildTexts = [["build", "argv"], ["build", "environment"]]
+
+/** Whether what is built is named in a text of the jobs. */
+const namesArtifact = (value: unknown): boolean =>
+  typeof value === "string"
+    ? Array.from(value.matchAll(placeholder)).some(([, name]) => name === "artifact")
+    : typeof value === "object" && value !== null && Object.values(value).some(namesArtifact)
+
+/** An image that no job is started from, and an artifact that nothing makes. */
+export const artifacts = (root: unknown): ReadonlyArray<Mistake> => {
+  const build = valueAt(root, ["build"])
+  const argv = valueAt(root, ["job", "argv"])
+  const isNamed = jobTexts.some((path) => namesArtifact(valueAt(root, path)))
+  if (valueAt(build, ["kind"]) === "container" && Array.isArray(argv) && !isNamed) {
+    return [{
+      path: ["job", "argv"],
+      value: argv,
+      message: "does not run the image that [build] makes",
+      hint: "Name it {artifact}, such as [\"docker\", \"run\", \"--rm\", \"{artifact}\", ...]."
+    }]
+  }
+  const named = [...jobTexts, ["seeds"]].find((path) => namesArtifact(valueAt(root, path)))
+  return build === undefined && named !== undefined
+    ? [{ path: named, message: "names {artifact}, and there is no [build] that makes one", hint: "Declare [build]." }]
+    : []
+}
 
 /** Placeholders that mean nothing, in every text in which one may stand. */
 export const unknownPlaceholders = (root: unknown): ReadonlyArray<Mistake> => {
   const mistakes: Array<Mistake> = []
   const look = (path: ReadonlyArray<string | number>, value: unknown): void => {
+    const known: ReadonlyArray<string> = path[0] === "build" ? ["workdir"] : placeholders
     if (typeof value === "string") {
       for (const [, name] of value.matchAll(placeholder)) {
-        if (name === undefined || (placeholders as ReadonlyArray<string>).includes(name)) continue
+        if (name === undefined || known.includes(name)) continue
         mistakes.push({
           path,
           value,
           message: `has an unknown placeholder, {${name}}`,
-          hint: didYouMean(name, placeholders)?.replace(/"(\w+)"/, "{$1}") ??
+          hint: didYouMean(name, known)?.replace(/"(\w+)"/, "{$1}") ??
             `To pass the text {${name}}, write {{${name}}}.`,
-          allowed: placeholders.map((each) => `{${each}}`).join(", ")
+          allowed: known.map((each) => `{${each}}`).join(", ")
         })
       }
     } else if (typeof value === "object" && value !== null) {
       for (const [key, item] of Object.entries(value)) look([...path, Array.isArray(value) ? Number(key) : key], item)
     }
   }
-  for (const path of [["job", "argv"], ["job", "environment"], ["build", "argv"], ["build", "environment"]]) {
+  for (const path of [...jobTexts, ...buildTexts]) {
     look(path, valueAt(root, path))
   }
   const list = valueAt(root, ["seeds"])

@@ -16,6 +16,7 @@ export interface ConfigKey {
 const namePhrase = "letters, digits, \"-\" and \"_\", beginning with a letter"
 const declaredName = "letters, digits, \".\", \"-\" and \"_\", beginning with a letter"
 const durationPhrase = "a text with a unit above zero, such as \"60 seconds\", \"5 minutes\" or \"1.5 hours\""
+const sizePhrase = "a text with a unit, such as \"512 MiB\" or \"16 GiB\""
 const below = "a path below the repository, with forward slashes, without \"..\""
 
 const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: string, description: string]> = [
@@ -51,11 +52,16 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
   ["job", "a table, [job]", "required", "How an experiment is run"],
   [
     "job.argv",
-    "a list of texts, the program first; no shell reads it. {workdir} stands for the run's working directory",
+    "a list of texts, the program first; no shell reads it. {workdir} stands for the run's working directory, {artifact} for what [build] made",
     "required",
     "The command"
   ],
-  ["job.environment", "a table of texts; {workdir} is replaced", "{}", "Variables added to the environment"],
+  [
+    "job.environment",
+    "a table of texts; {workdir} and {artifact} are replaced",
+    "{}",
+    "Variables added to the environment"
+  ],
   [
     "job.timeout",
     durationPhrase,
@@ -69,7 +75,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "Where the command is started"
   ],
   ["build", "a table, [build]", "none", "What is made once for each experiment before its jobs; without it nothing is"],
-  ["build.kind", "\"command\"", "\"command\"", "How it is made: a command that runs in the tree"],
+  [
+    "build.kind",
+    "\"command\" or \"container\"",
+    "\"command\"",
+    "How it is made: by a command that runs in the tree, or as an image of the tree"
+  ],
   [
     "build.argv",
     "a list of texts, the program first; no shell reads it. {workdir} is replaced; required with kind = \"command\"",
@@ -83,9 +94,59 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "none",
     "Files and directories that the command makes and the job needs. With it what was made of a commit is kept, and not made again"
   ],
+  [
+    "build.engine",
+    "\"docker\" or \"podman\"; only with kind = \"container\", as are the following",
+    "\"docker\"",
+    "What builds the image"
+  ],
+  ["build.program", "a text", "the engine's name", "Its program, by name or path"],
+  ["build.file", below, "the one that the engine takes by itself", "The Dockerfile or Containerfile"],
+  ["build.context", below, "the tree", "What is sent to the engine"],
+  ["build.target", "the name of a stage", "the last", "The stage that is built"],
+  [
+    "build.arguments",
+    "a table of texts",
+    "{}",
+    "Values of the file's ARGs. They can be read from the image: no place for secrets"
+  ],
+  ["build.options", "a list of texts, each --name or --name=value", "[]", "More options of the engine's build"],
+  ["build.repository", "the name of an image, without a tag", "localhost/espalier", "What the images are called"],
   ["build.timeout", durationPhrase, "\"10 minutes\"", "A build that takes longer is stopped, and has failed"],
   ["execution", "a table, [execution]", "{}", "Where jobs run"],
-  ["execution.kind", "\"local\"", "\"local\"", "Processes of this machine"],
+  ["execution.kind", "\"local\" or \"slurm\"", "\"local\"", "Processes of this machine, or jobs of a Slurm cluster"],
+  [
+    "execution.partition",
+    "the name of a partition, or several with commas; only with kind = \"slurm\", as are the following",
+    "the cluster's",
+    "The queue that jobs are sent to"
+  ],
+  ["execution.account", "a text", "the user's", "Whom the time is charged to"],
+  ["execution.nodes", "a whole number from 1 to 1000000", "the cluster's", "Machines of one job"],
+  ["execution.cpus", "a whole number from 1 to 1000000", "the cluster's", "Processors of one job"],
+  ["execution.memory", sizePhrase, "the cluster's", "Memory on each machine"],
+  ["execution.gpus", "a whole number from 1 to 1000000", "none", "GPUs of one job"],
+  [
+    "execution.gres",
+    "a text, such as \"gpu:a100:2\"",
+    "none",
+    "Other devices, as the cluster's administrator named them"
+  ],
+  [
+    "execution.timeLimit",
+    durationPhrase,
+    "a little more than job.timeout",
+    "How long the scheduler lets a job run"
+  ],
+  [
+    "execution.options",
+    "a list of texts, each --name or --name=value",
+    "[]",
+    "More options of sbatch, such as \"--qos=low\" or \"--exclusive\""
+  ],
+  ["execution.configuration", "a path", "the machine's", "The configuration of the cluster, SLURM_CONF"],
+  ["execution.node", "a path", "that of the Node that runs the engine", "Node on the machines of the cluster"],
+  ["execution.pollEvery", durationPhrase, "\"10 seconds\"", "How often the scheduler is asked, for all jobs at once"],
   ["objective", "a table, [objective]", "required", "What is better"],
   [
     "objective.metric",
@@ -122,7 +183,7 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
   ],
   [
     "metrics[].from",
-    "\"key-value\" (lines key=value), \"json-lines\" (one JSON object a line) or \"regex\"",
+    "\"key-value\" (lines key=value), \"json-lines\" (one JSON object a line), \"regex\" or \"csv\" (a column of a table)",
     "\"key-value\"",
     "The form in which the job prints it"
   ],
@@ -140,11 +201,61 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "What a line must match"
   ],
   [
+    "metrics[].column",
+    "the name in the table's header, or a whole number from 0; only with from = \"csv\"",
+    "the metric's name",
+    "The column"
+  ],
+  [
+    "metrics[].delimiter",
+    "one character; a blank stands for any run of blanks; only with from = \"csv\"",
+    "\",\"",
+    "What stands between the fields of a row"
+  ],
+  [
+    "metrics[].header",
+    "true or false; only with from = \"csv\"",
+    "true",
+    "Whether the first line that has the column is a header; without one, column is a number"
+  ],
+  [
     "metrics[].stream",
     "\"stdout\", \"stderr\", or \"metrics\" for the file $ESPALIER_JOB_DIR/metrics.jsonl",
     "\"stdout\"",
-    "Where the job writes it"
+    "Where the job prints it"
   ],
+  [
+    "metrics[].files",
+    "a glob of paths, such as \"out/*.csv\"; * and ? within a name, ** over directories, {a,b}; not beside stream",
+    "none",
+    "Files in which the job writes it, read in the order of their paths, instead of what it prints"
+  ],
+  [
+    "metrics[].within",
+    "\"tree\" for the directory that the job ran in, or \"job\" for $ESPALIER_JOB_DIR; only with files",
+    "\"tree\"",
+    "Where files are looked for"
+  ],
+  [
+    "metrics[].warmup",
+    "a table with values, with fraction, or with field and from",
+    "none",
+    "Which of the first values are left out, because the program was not warm yet"
+  ],
+  ["metrics[].warmup.values", "a whole number", "none", "So many"],
+  [
+    "metrics[].warmup.fraction",
+    "a number from 0, below 1",
+    "none",
+    "This part of all: of 10 values and 0.25 the first 2"
+  ],
+  [
+    "metrics[].warmup.field",
+    "a text; with from",
+    "none",
+    "Those whose field (a step, a time) is below from: another key, JSON field, column or named group of the same line"
+  ],
+  ["metrics[].warmup.from", "a number; with field", "none", "The first value of the field that counts"],
   [
     "metrics[].take",
     "\"last\", \"first\", \"mean\", \"median\", \"min\", \"max\" or \"sum\"",
@@ -152,6 +263,12 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
     "Which value counts when it is printed more than once"
   ],
   ["metrics[].unit", "a text", "\"\"", "Shown behind numbers"],
+  [
+    "metrics[].direction",
+    "\"maximize\" or \"minimize\"; that of the objective is objective.direction",
+    "none",
+    "Whether more of it is better, for whoever reads the results"
+  ],
   [
     "metrics[].required",
     "true or false; the objective is always required",
@@ -198,7 +315,7 @@ const table: ReadonlyArray<readonly [key: string, allowed: string, fallback: str
   ],
   [
     "seeds[].arguments",
-    "a list of texts; {workdir} is replaced",
+    "a list of texts; {workdir} and {artifact} are replaced",
     "[]",
     "Added to job.argv: how the seed selects another mode of the program"
   ],

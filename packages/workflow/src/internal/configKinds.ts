@@ -4,7 +4,8 @@
  */
 import { keyOf, type KeyPath, patternOf } from "./configKeys.ts"
 import { type Mistake, valueAt } from "./configProblems.ts"
-import { buildKinds, metricForms } from "./configSchema.ts"
+import { buildKinds, executionKinds } from "./configLayers.ts"
+import { metricForms } from "./configSchema.ts"
 
 /** The kinds that a key belongs to; those in `needed` cannot do without it. */
 interface KindKey {
@@ -28,13 +29,50 @@ const sections: Readonly<Record<string, Section>> = {
     by: "kind",
     kinds: buildKinds,
     fallback: "command",
-    keys: { argv: needs("command"), environment: only("command"), outputs: only("command") }
+    keys: {
+      argv: needs("command"),
+      outputs: only("command"),
+      engine: only("container"),
+      program: only("container"),
+      file: only("container"),
+      context: only("container"),
+      target: only("container"),
+      arguments: only("container"),
+      options: only("container"),
+      repository: only("container")
+    }
+  },
+  execution: {
+    by: "kind",
+    kinds: executionKinds,
+    fallback: "local",
+    keys: {
+      partition: only("slurm"),
+      account: only("slurm"),
+      nodes: only("slurm"),
+      cpus: only("slurm"),
+      memory: only("slurm"),
+      gpus: only("slurm"),
+      gres: only("slurm"),
+      timeLimit: only("slurm"),
+      options: only("slurm"),
+      configuration: only("slurm"),
+      node: only("slurm"),
+      pollEvery: only("slurm")
+    }
   },
   metrics: {
     by: "from",
     kinds: metricForms,
     fallback: "key-value",
-    keys: { key: only("key-value"), field: only("json-lines"), pattern: needs("regex") }
+    keys: {
+      key: only("key-value"),
+      field: only("json-lines"),
+      pattern: needs("regex"),
+      column: only("csv"),
+      delimiter: only("csv"),
+      header: only("csv")
+    }
   }
 }
 

@@ -96,7 +96,7 @@ const unknownKey = (path: KeyPath, value: unknown): Mistake => {
   }
 }
 
-const isDuration = (pattern: string): boolean => /\.(timeout|wallTime)$/.test(pattern)
+const isDuration = (pattern: string): boolean => /\.(timeout|wallTime|timeLimit|pollEvery)$/.test(pattern)
 
 const wrongValue = (path: KeyPath, value: unknown): Mistake => {
   const pattern = patternOf(path)

@@ -3,47 +3,22 @@
  * What one key demands of another is in `configChecks.ts`.
  */
 import { MetricName } from "@espalier/platform/Evidence"
-import { Duration, Effect, Option, Schema, SchemaGetter } from "effect"
+import { Schema } from "effect"
 import { ParameterValue } from "../Experiment.ts"
 import { Direction } from "../Measurement.ts"
-
-/** A value for a key that is absent; it appears again when the configuration is encoded. */
-const or = <S extends Schema.Constraint>(fallback: S["Encoded"]) =>
-  Schema.withDecodingDefaultKey<S>(Effect.succeed(fallback))
-
-const wholeNumber = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-
-/** Begins with a letter: it becomes part of a branch's and a folder's name. */
-const PlainName = Schema.String.check(Schema.isPattern(/^[A-Za-z][A-Za-z0-9_-]{0,59}$/))
-
-const DeclaredName = Schema.String.check(Schema.isPattern(/^[A-Za-z][A-Za-z0-9._-]*$/))
-
-/** Only a number and a unit: "Infinity" is a limit that someone forgot to choose. */
-const isDuration = (text: string): boolean => {
-  const duration = /^\d/.test(text) ? Duration.fromInput(text as Duration.Input) : Option.none()
-  return Option.isSome(duration) && Duration.toMillis(duration.value) >= 1
-}
-
-/** "60 seconds". A plain number is refused: nobody can see its unit. */
-const DurationText = Schema.String.check(Schema.makeFilter(isDuration)).pipe(Schema.decodeTo(Schema.Duration, {
-  decode: SchemaGetter.transform((text) => Duration.fromInputUnsafe(text as Duration.Input)),
-  encode: SchemaGetter.transform((duration) => `${Duration.toMillis(duration)} millis`)
-}))
-
-/** Below the tree, whatever the operating system: no root, no drive, no way up, nothing of git's own. */
-const isInside = (path: string): boolean =>
-  path !== "" && !/[\\\0]|^\/|^[A-Za-z]:/.test(path) &&
-  path.split("/").every((part) => part !== ".." && part !== "" && part.toLowerCase() !== ".git")
-
-const InsidePath = Schema.String.check(Schema.makeFilter((path: string) => isInside(path.replace(/\/$/, ""))))
-
-const FilePath = Schema.String.check(
-  Schema.makeFilter((path: string) => isInside(path) && !path.split("/").includes("."))
-)
-
-const Argv = Schema.TupleWithRest(Schema.Tuple([Schema.NonEmptyString]), [Schema.String])
-
-const Environment = Schema.Record(Schema.String, Schema.String)
+import {
+  Argv,
+  DeclaredName,
+  DurationText,
+  Environment,
+  FilePath,
+  InsidePath,
+  kindOf,
+  or,
+  PlainName,
+  wholeNumber
+} from "./configForms.ts"
+import { BuildTable, ExecutionTable, WorkspaceTable } from "./configLayers.ts"
 
 export const Source = Schema.Struct({
   repository: Schema.NonEmptyString,
@@ -52,33 +27,8 @@ export const Source = Schema.Struct({
   parametersFile: FilePath.pipe(or("parameters.json"))
 })
 
-/** The kinds of the sections that have several; the first is what a section is that does not say. */
-export const workspaceKinds = ["git"] as const
-export const buildKinds = ["command"] as const
-export const executionKinds = ["local"] as const
-export const metricForms = ["key-value", "json-lines", "regex"] as const
-
-const kindOf = <const K extends readonly [string, ...ReadonlyArray<string>]>(kinds: K) =>
-  Schema.Literals(kinds).pipe(or<Schema.Literals<K>>(kinds[0]))
-
-/** Where experiments get their trees, and what may be changed in them. */
-export const WorkspaceTable = Schema.Struct({
-  kind: kindOf(workspaceKinds),
-  editable: Schema.optionalKey(Schema.Array(InsidePath))
-})
-
-/** What each kind demands is in `configKinds.ts`. */
-export const BuildTable = Schema.Struct({
-  kind: kindOf(buildKinds),
-  argv: Schema.optionalKey(Argv),
-  environment: Environment.pipe(or({})),
-  timeout: DurationText.pipe(or("10 minutes")),
-  outputs: Schema.optionalKey(Schema.Array(InsidePath))
-})
-
-export const ExecutionTable = Schema.Struct({
-  kind: kindOf(executionKinds)
-})
+/** The forms in which a job prints a metric; the first is what it is when nothing is written. */
+export const metricForms = ["key-value", "json-lines", "regex", "csv"] as const
 
 export const MetricTable = Schema.Struct({
   name: MetricName,
@@ -86,9 +36,23 @@ export const MetricTable = Schema.Struct({
   key: Schema.optionalKey(Schema.NonEmptyString),
   field: Schema.optionalKey(Schema.NonEmptyString),
   pattern: Schema.optionalKey(Schema.NonEmptyString),
+  column: Schema.optionalKey(Schema.Union([Schema.NonEmptyString, wholeNumber(0, 100_000)])),
+  delimiter: Schema.String.check(Schema.isPattern(/^[^"\r\n]$/u)).pipe(or(",")),
+  header: Schema.Boolean.pipe(or(true)),
   stream: Schema.Literals(["stdout", "stderr", "metrics"]).pipe(or("stdout")),
+  files: Schema.optionalKey(Schema.NonEmptyString),
+  within: Schema.Literals(["tree", "job"]).pipe(or("tree")),
+  warmup: Schema.optionalKey(Schema.Struct({
+    values: Schema.optionalKey(wholeNumber(0, 1_000_000_000)),
+    fraction: Schema.optionalKey(
+      Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1, exclusiveMaximum: true }))
+    ),
+    field: Schema.optionalKey(Schema.NonEmptyString),
+    from: Schema.optionalKey(Schema.Finite)
+  })),
   take: Schema.Literals(["last", "first", "mean", "median", "min", "max", "sum"]).pipe(or("last")),
   unit: Schema.String.pipe(or("")),
+  direction: Schema.optionalKey(Direction),
   required: Schema.Boolean.pipe(or(true))
 })
 
