@@ -24,7 +24,7 @@ export default defineConfig({
         "packages/*/test/unit/**/*.test.ts",
         "test/unit/**/*.test.ts",
         "examples/*/test/*.test.ts"
-      ]),
+      ], { testTimeout: 30_000 }),
       project("process", [
         "packages/*/test/process/**/*.test.ts",
         "test/process/**/*.test.ts",

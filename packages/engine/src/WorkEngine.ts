@@ -15,12 +15,13 @@ import { checkLimits } from "./internal/limits.ts"
 import { register, type Registered } from "./internal/registered.ts"
 import { Runner } from "./internal/runner.ts"
 import { checkSpecs, makeSpec, type SpecOptions } from "./internal/spec.ts"
+import { makeStatus } from "./internal/status.ts"
 import { currentTraceparent } from "./internal/trace.ts"
 import { Failpoint } from "./Failpoint.ts"
 import * as Run from "./Run.ts"
 import type { DuplicateKey, DuplicateWork, RunQuarantined } from "./RunError.ts"
 import type { Retention, RunConfig, Sequenced } from "./RunEvent.ts"
-import * as RunStatus from "./RunStatus.ts"
+import type * as RunStatus from "./RunStatus.ts"
 import { CurrentStep } from "./Step.ts"
 import type * as WorkKind from "./WorkKind.ts"
 import type { SpawnOn, WorkSpec } from "./WorkSpec.ts"
@@ -382,7 +383,7 @@ const make = <K extends WorkKind.Any>(kinds: ReadonlyArray<K>) =>
         const { horizon, lastSeq } = yield* lastSeqOf(runId)
         const { state } = yield* readState(journal, runId, lastSeq, horizon)
         const now = Math.max(yield* Clock.currentTimeMillis, state.lastAt)
-        return RunStatus.make(runId, state, lastSeq, now, () => undefined, [], [])
+        return makeStatus(runId, state, lastSeq, now, () => undefined, [], [])
       }),
       history: Effect.fnUntraced(function*(runId, options) {
         const { horizon } = yield* lastSeqOf(runId)

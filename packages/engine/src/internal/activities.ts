@@ -3,12 +3,13 @@
  */
 import { Context, Effect, Fiber } from "effect"
 import type { StopReason } from "../CurrentWork.ts"
-import type { Overlay, StuckHandler } from "../RunStatus.ts"
+import type { StuckHandler } from "../RunStatus.ts"
 import type { WorkSpec } from "../WorkSpec.ts"
 import { Attempt, type Host } from "./attempt.ts"
 import { Cleaning } from "./cleaning.ts"
 import type { RunState, WorkEntry } from "./model.ts"
 import type { Registered } from "./registered.ts"
+import type { Overlay } from "./status.ts"
 import { fromTraceparent, isTraced } from "./trace.ts"
 
 export class Activities {

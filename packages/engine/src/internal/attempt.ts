@@ -4,7 +4,7 @@
  * An attempt is one object and one fiber, because a run may make a hundred thousand of them a second: it is the `CurrentWork` of
  * its handler and the port behind it. Timers are made only for kinds that ask for them.
  */
-import { Cause, Context, Duration, Effect, Exit, type Fiber, Option, Schedule, Scope } from "effect"
+import { Cause, Context, Duration, Effect, Exit, type Fiber, Option, Scope } from "effect"
 import { CurrentWork, type Ended, type Message, type Port, type StopReason } from "../CurrentWork.ts"
 import type { WorkFailure } from "../Outcome.ts"
 import type { Progress } from "../Progress.ts"
@@ -13,9 +13,11 @@ import { AttemptStalled, AttemptTimedOut } from "../WorkKind.ts"
 import type { ChildSpec, WorkSpec } from "../WorkSpec.ts"
 import { copyJson, messageOf } from "./codec.ts"
 import type { AttemptEnd, Command } from "./command.ts"
+import { defect, defects, longestText } from "./defects.ts"
 import type { RunError } from "./errors.ts"
 import type { PastFailure, RecordedStep, WorkEntry } from "./model.ts"
 import { tooLong } from "./record.ts"
+import { retryAt } from "./retrying.ts"
 import type { Registered } from "./registered.ts"
 import { longestSleepMillis } from "./wakeTimer.ts"
 
@@ -405,87 +407,3 @@ export class Attempt implements Port {
 }
 
 const noChildren: ReadonlyArray<ChildSpec> = []
-
-/** Of a defect's message and stack, in characters: a record is bounded. */
-const longestText = 8_000
-
-export const defect = (error: unknown): Extract<WorkFailure, { readonly _tag: "Defect" }> => {
-  try {
-    if (error instanceof Error) {
-      const { message, name, stack } = error
-      return {
-        _tag: "Defect",
-        message: String(message === "" ? name : message).slice(0, longestText),
-        ...(stack === undefined ? {} : { stack: String(stack).slice(0, longestText) })
-      }
-    }
-    const text = typeof error === "string" ? error : Cause.pretty(Cause.die(error))
-    return { _tag: "Defect", message: text.slice(0, longestText) }
-  } catch {
-    // What is thrown may itself throw when it is looked at.
-    return { _tag: "Defect", message: "the handler threw a value that cannot be shown" }
-  }
-}
-
-/** Several at once, when a finalizer dies of its own: each is told. */
-const defects = (all: ReadonlyArray<unknown>): ReturnType<typeof defect> => {
-  const [first, ...rest] = all.map(defect)
-  return rest.length === 0 ? first! : {
-    ...first!,
-    message: [first!, ...rest].map(({ message }) => message).join("; then ").slice(0, longestText)
-  }
-}
-
-/**
- * When a failed attempt is to be tried again, in milliseconds since the epoch, or undefined; and from which step. The
- * schedule is replayed over the failures on record, so that it goes on where it was after a restart.
- */
-const retryAt = Effect.fnUntraced(function*(
-  { error: codec, kind }: Registered,
-  past: ReadonlyArray<PastFailure>,
-  failure: WorkFailure,
-  error: unknown,
-  now: number
-) {
-  const { retry, retryFrom, retryIf } = kind.policies
-  if (retryIf !== undefined && !retryIf(error as never)) return { at: undefined, from: undefined }
-  const step = yield* Schedule.toStep(retry!)
-  let delay: Duration.Duration | undefined
-  for (const each of [...past, { at: now, failure }]) {
-    const input = each.failure === failure ? Option.some(error) : inputOf(codec, each.failure)
-    if (Option.isNone(input)) continue
-    const pulled = yield* Effect.exit(step(each.at, input.value as never))
-    if (Exit.isFailure(pulled)) return { at: undefined, from: undefined }
-    delay = pulled.value[1]
-  }
-  return {
-    at: delay === undefined ? undefined : timeAfter(now, Duration.toMillis(delay)),
-    from: retryFrom?.(error as never)
-  }
-})
-
-/** The last moment that a date can name: whoever delays without end waits until then. */
-const endOfTime = 8_640_000_000_000_000
-
-const timeAfter = (now: number, millis: number): number | undefined =>
-  Number.isNaN(millis) ? undefined : Math.min(Math.max(now, Math.ceil(now + millis)), endOfTime)
-
-/** A recorded failure as the schedule saw it; none for one that it never saw, or that the kind's schema no longer reads. */
-const inputOf = (codec: Registered["error"], failure: WorkFailure): Option.Option<unknown> => {
-  switch (failure._tag) {
-    case "TimedOut":
-      return Option.some(new AttemptTimedOut({ afterMillis: failure.afterMillis }))
-    case "Stalled":
-      return Option.some(new AttemptStalled({ afterMillis: failure.afterMillis }))
-    case "WorkerDied": {
-      const { _tag: _, ...died } = failure
-      return Option.some(new WorkerDied(died))
-    }
-    case "Error": {
-      const decoded = codec.decode(failure.error)
-      return Exit.isSuccess(decoded) ? Option.some(decoded.value) : Option.none()
-    }
-    default:
-      return Option.none()
-  }
-}

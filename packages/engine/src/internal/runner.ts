@@ -21,7 +21,7 @@ import type { Outcome } from "../Outcome.ts"
 import type { RunQuarantined } from "../RunError.ts"
 import * as RunEvent from "../RunEvent.ts"
 import type * as RunState from "../RunState.ts"
-import * as RunStatus from "../RunStatus.ts"
+import type * as RunStatus from "../RunStatus.ts"
 import type { Host } from "./attempt.ts"
 import { Activities } from "./activities.ts"
 import { type Command, WorkNotFound } from "./command.ts"
@@ -36,6 +36,7 @@ import type { Registered } from "./registered.ts"
 import { outcomeExpired } from "./outcomes.ts"
 import { nextWake } from "./ready.ts"
 import { Room } from "./room.ts"
+import { makeStatus, statusOfWork } from "./status.ts"
 import { setViews, type Views } from "./views.ts"
 import { Waiters } from "./waiters.ts"
 import { WakeTimer } from "./wakeTimer.ts"
@@ -427,7 +428,7 @@ export class Runner implements Host {
 
   readonly status: Effect.Effect<RunStatus.RunStatus, JournalError> = Effect.suspend(() =>
     this.query((state) =>
-      RunStatus.make(
+      makeStatus(
         this.runId,
         state,
         this.seq,
@@ -440,7 +441,7 @@ export class Runner implements Host {
   )
 
   workStatus(entry: RunState.WorkEntry): RunStatus.WorkStatus {
-    return RunStatus.ofWork(this.state, entry, this.now(), (id) => this.activities.overlay(id))
+    return statusOfWork(this.state, entry, this.now(), (id) => this.activities.overlay(id))
   }
 
   /** The outcome of a work that was added, now or when it settles. */

@@ -2,6 +2,7 @@
  * A run for examples: gives commands to a state and keeps the clock, the journal and the state in step.
  */
 import { Result } from "effect"
+import { statusOfWork } from "../../src/internal/status.ts"
 import type { AttemptEnd, Command, Refusal, WorkControl } from "../../src/internal/command.ts"
 import type { KindConfig, RunConfig, RunEvent } from "../../src/RunEvent.ts"
 import * as RunEvents from "../../src/RunEvent.ts"
@@ -15,7 +16,7 @@ import {
   toSnapshot,
   type WorkEntry
 } from "../../src/RunState.ts"
-import * as RunStatus from "../../src/RunStatus.ts"
+import type * as RunStatus from "../../src/RunStatus.ts"
 import type { ChildSpec, Claims, SpawnOn, WorkSpec } from "../../src/WorkSpec.ts"
 
 export const start = 1_700_000_000_000
@@ -207,7 +208,7 @@ export class Driver {
 
   /** Why a work waits, as the status says. */
   reason(id: string): RunStatus.WaitReason | undefined {
-    return RunStatus.ofWork(this.state, this.entry(id), this.now, () => undefined).reason
+    return statusOfWork(this.state, this.entry(id), this.now, () => undefined).reason
   }
 
   /** Lets time pass. */

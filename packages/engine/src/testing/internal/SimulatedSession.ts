@@ -4,9 +4,10 @@
  */
 import { DateTime, Effect, Exit, Fiber, Option, type Scope, Stream } from "effect"
 import { SnapshotPolicy } from "../../internal/compaction.ts"
+import { makeStatus } from "../../internal/status.ts"
 import type { Run } from "../../Run.ts"
 import { fold } from "../../RunState.ts"
-import * as RunStatus from "../../RunStatus.ts"
+import type * as RunStatus from "../../RunStatus.ts"
 import type { OpenOptions } from "../../WorkEngine.ts"
 import type { Outside } from "./Outside.ts"
 import type { Addition, Control, Life, Options, Program, Whose, Work } from "./Program.ts"
@@ -319,7 +320,7 @@ export class Session {
       this.isTrue(status)
       const events = outside.events.slice(0, status.seq)
       if (status.seq > 0) {
-        const folded = RunStatus.make(runId, fold(events), status.seq, status.at, () => undefined, [], [])
+        const folded = makeStatus(runId, fold(events), status.seq, status.at, () => undefined, [], [])
         const plain = (each: RunStatus.RunStatus) =>
           canonical({
             ...each,
