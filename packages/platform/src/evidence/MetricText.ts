@@ -63,7 +63,7 @@ export const fieldOf = (value: unknown, path: string): unknown => {
 
 /** A row of CSV. `open`: its last field is quoted and does not end here. */
 export interface CsvRow {
-  readonly fields: ReadonlyArray<string>
+  readonly fields: Array<string>
   readonly open: boolean
 }
 
@@ -71,13 +71,15 @@ const isBlank = (code: number): boolean => code === 32 || code === 9
 
 /**
  * The fields of a row. Fields may be quoted, a quote in them is doubled, blanks around a field are left out. A space as
- * delimiter stands for any run of blanks.
+ * delimiter stands for any run of blanks. `before`: the open row that this line goes on; it is used up.
  */
-export const csvFields = (text: string, delimiter: string): CsvRow => {
+export const csvFields = (text: string, delimiter: string, before?: CsvRow): CsvRow => {
   const byBlanks = delimiter === " "
-  const fields: Array<string> = []
+  const fields = before?.fields ?? []
   const length = text.length
   let at = 0
+  let isInside = before !== undefined
+  const begun = isInside ? `${fields.pop()}\n` : ""
   // A tab that separates is no blank.
   const isSkipped = (): boolean => isBlank(text.charCodeAt(at)) && (byBlanks || text[at] !== delimiter)
   const skipBlanks = (): void => {
@@ -86,17 +88,24 @@ export const csvFields = (text: string, delimiter: string): CsvRow => {
   const isEnd = (): boolean =>
     at >= length || (byBlanks ? isBlank(text.charCodeAt(at)) : text.startsWith(delimiter, at))
   for (;;) {
-    skipBlanks()
-    if (byBlanks && at >= length) return { fields, open: false }
     let field = ""
-    if (text[at] === "\"") {
-      at++
-      for (;;) {
-        const quote = text.indexOf("\"", at)
-        if (quote < 0) return { fields: [...fields, field + text.slice(at)], open: true }
-        field += text.slice(at, quote)
-        at = quote + 1
-        if (text[at] !== "\"") break
+    if (isInside) field = begun
+    else {
+      skipBlanks()
+      if (byBlanks && at >= length) return { fields, open: false }
+      isInside = text[at] === "\""
+      if (isInside) at++
+    }
+    while (isInside) {
+      const quote = text.indexOf("\"", at)
+      if (quote < 0) {
+        fields.push(field + text.slice(at))
+        return { fields, open: true }
+      }
+      field += text.slice(at, quote)
+      at = quote + 1
+      isInside = text[at] === "\""
+      if (isInside) {
         field += "\""
         at++
       }

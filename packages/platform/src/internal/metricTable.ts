@@ -1,5 +1,5 @@
 /** A table of CSV in lines that may hold other things too: finds its header, then its rows. Bounded memory. */
-import { csvFields } from "../evidence/MetricText.ts"
+import { csvFields, type CsvRow } from "../evidence/MetricText.ts"
 
 /** Of a row over several lines. A quote that is never closed must not swallow the rest of a file. */
 const rowCharacters = 65_536
@@ -26,7 +26,9 @@ export class TableReader {
   private column: number | undefined
   private fieldColumn: number | undefined
   private width: number | undefined
-  private open = ""
+  /** A row that is not whole yet, and how many characters it has. */
+  private open: CsvRow | undefined
+  private openLength = 0
 
   constructor(options: TableOptions) {
     this.options = options
@@ -36,7 +38,7 @@ export class TableReader {
   /** What comes now is another table. */
   start(): void {
     const { column, field, hasHeader } = this.options
-    this.open = ""
+    this.open = undefined
     this.width = undefined
     this.column = hasHeader || typeof column === "string" ? undefined : column
     this.fieldColumn = hasHeader ? undefined : columnNumber(field)
@@ -45,34 +47,33 @@ export class TableReader {
   /** The cell in this line, when it is a row. `cut`: only its beginning is here. */
   line(text: string, cut: boolean): Cell | undefined {
     const { delimiter, isFile, onTrouble } = this.options
-    if (
-      this.open === "" && !text.includes(delimiter) && delimiter !== " " && this.width !== 1 && !this.mayBeNarrow(text)
-    ) {
+    const before = this.open
+    if (before === undefined && !this.mayBeRow(text)) return undefined
+    const row = csvFields(before === undefined && text.startsWith("\ufeff") ? text.slice(1) : text, delimiter, before)
+    this.open = undefined
+    this.openLength = (before === undefined ? 0 : this.openLength) + text.length
+    if (cut || (row.open && isFile && this.openLength > rowCharacters)) {
+      if (row.open) {
+        onTrouble("a quoted field was too long or never closed, and was left out with the lines that it went over")
+      } else if (this.column !== undefined && row.fields.length > this.column) {
+        onTrouble("a row was too long to be read")
+      }
       return undefined
     }
-    const whole = this.open === "" ? text.replace(/^\ufeff/, "") : `${this.open}\n${text}`
-    const row = csvFields(whole, delimiter)
-    if (cut || (row.open && isFile && whole.length > rowCharacters)) {
-      this.open = ""
-      if (this.isRow(row.fields)) onTrouble("a row was too long to be read")
-      return undefined
-    }
-    if (row.open && isFile) {
-      this.open = whole
-      return undefined
-    }
-    this.open = ""
-    return this.row(row.fields)
+    if (!row.open || !isFile) return this.row(row.fields)
+    this.open = row
+    return undefined
+  }
+
+  private mayBeRow(text: string): boolean {
+    const { delimiter } = this.options
+    return text.includes(delimiter) || delimiter === " " || this.width === 1 || this.mayBeNarrow(text)
   }
 
   /** A table of one column has no delimiter at all. */
   private mayBeNarrow(text: string): boolean {
     const { column } = this.options
     return this.width === undefined && (column === 0 || text.includes(String(column)))
-  }
-
-  private isRow(fields: ReadonlyArray<string>): boolean {
-    return this.column !== undefined && fields.length > this.column
   }
 
   private row(fields: ReadonlyArray<string>): Cell | undefined {

@@ -30,7 +30,10 @@ class Moments {
     this.lost += Math.abs(this.sum) >= Math.abs(value) ? (this.sum - sum) + value : (value - sum) + this.sum
     this.sum = sum
     const distance = value - this.runningMean
-    this.runningMean += distance / this.count
+    // Two huge numbers may be further apart than a number can tell.
+    this.runningMean += Number.isFinite(distance)
+      ? distance / this.count
+      : value / this.count - this.runningMean / this.count
     this.squares += distance * (value - this.runningMean)
   }
 
