@@ -36,7 +36,7 @@ import { mkdir, stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import {
   Execution,
-  ExecutionError,
+  type ExecutionError,
   isTerminal,
   type JobHandle,
   type JobNotFound,

@@ -160,7 +160,7 @@ export const makeSlurmStore = (root: string) => {
       ...common,
       // Once more: the wrapper may have written it and ended since it was looked for.
       exit: isOwnerDead ? yield* store.read(operation, id, files.exit) : undefined,
-      lastSign: visible && !isOwnerDead ? now : yield* store.lastSign(id),
+      lastSign: yield* store.lastSign(id),
       isOwnerDead,
       survivors: isOwnerDead ? members(rootOf(claim, start)).map((one) => one.pid) : []
     }

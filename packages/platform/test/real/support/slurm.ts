@@ -115,7 +115,7 @@ TaskPlugin=${hasMemoryGroups ? "task/cgroup" : "task/none"}
 SwitchType=switch/none
 MpiDefault=none
 SchedulerType=sched/builtin
-SchedulerParameters=sched_min_interval=0,batch_sched_delay=0
+SchedulerParameters=batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 DefMemPerCPU=300
@@ -216,7 +216,7 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
   } catch (error) {
     const said = logs()
     await stop()
-    throw new Error(`Slurm did not come up: ${error}\n${said}`)
+    throw new Error(`Slurm did not come up: ${error}\n${said}`, { cause: error })
   }
   const again = (one: Daemon): Daemon => ({
     kill: one.kill,
