@@ -195,6 +195,8 @@ describe("the hands of a model", () => {
         assert.isTrue(isFailure, `${JSON.stringify(paths[Math.floor(index / 2)])} (${index % 2}): ${text}`)
         assert.notInclude(text, "outside\"") // what the file outside holds
       })
+      const link = told[2 * paths.indexOf("link/secret") + 1]!.text
+      assert.strictEqual(link, "The path \"link/secret\" is refused: a symbolic link in it leads out of the tree")
       const searched = yield* run([
         calls(
           ["search_files", { text: "outside", directory: "link" }],

@@ -126,6 +126,10 @@ const usageOf = ({ inputTokens, outputTokens }: Response.Usage): ModelUsage | un
 /** Beside what Effect's reasons can say. */
 const metadataKey = "espalier"
 
+/** The provider's own words, for which some of Effect's reasons have no place. */
+const wordsIn = (own: unknown): string | undefined =>
+  Predicate.hasProperty(own, "description") && typeof own.description === "string" ? own.description : undefined
+
 const failureOf = (error: AiError.AiError): ModelFailure => {
   const { reason } = error
   const detail = reason.message
@@ -136,11 +140,11 @@ const failureOf = (error: AiError.AiError): ModelFailure => {
         _tag: "RateLimited",
         retryAfterMillis: reason.retryAfter === undefined ? null : Duration.toMillis(reason.retryAfter),
         overloaded: Predicate.hasProperty(own, "overloaded") && own.overloaded === true,
-        detail
+        detail: wordsIn(own) ?? detail
       }
     }
     case "QuotaExhaustedError":
-      return { _tag: "OutOfCredit", detail }
+      return { _tag: "OutOfCredit", detail: wordsIn(reason.metadata[metadataKey]) ?? detail }
     case "AuthenticationError":
       return { _tag: "Unauthorized", detail }
     case "InvalidRequestError":
@@ -202,7 +206,7 @@ const reasonOf = (failure: ProviderFailure): AiError.AiErrorReason => {
     case "RateLimited":
       return new AiError.RateLimitError({
         ...(failure.retryAfterMillis === null ? {} : { retryAfter: Duration.millis(failure.retryAfterMillis) }),
-        metadata: { [metadataKey]: { overloaded: failure.overloaded } }
+        metadata: { [metadataKey]: { overloaded: failure.overloaded, description } }
       })
     case "Unauthorized":
       return new AiError.AuthenticationError({ kind: "Unknown", description })

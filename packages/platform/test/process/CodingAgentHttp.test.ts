@@ -271,7 +271,7 @@ for (const { layer, protocol } of adapters) {
         const cases: ReadonlyArray<readonly [number, unknown, string, RegExp]> = [
           [400, tooLong, "refused", /too long for the model/],
           [413, protocol.error("request_too_large", "too large"), "refused", /too long for the model/],
-          [protocol === anthropic ? 400 : 429, noCredit, "out-of-credit", /Quota exhausted/],
+          [protocol === anthropic ? 400 : 429, noCredit, "out-of-credit", /credit|quota/],
           [402, protocol.error("billing_error", "pay"), "out-of-credit", /./],
           [400, protocol.error("invalid_request_error", "temperature: too hot"), "refused", /too hot/],
           [404, protocol.error("not_found_error", "no such model"), "refused", /no such model/],
