@@ -185,7 +185,8 @@ export class Handler {
       _tag: "RecordStep",
       step: name,
       result: reached + 1,
-      children,
+      // Each record has its own: those of the earlier ones must come into the run as well.
+      children: children.map(({ on, spec }) => ({ on, spec: { ...spec, id: `${spec.id}.${reached}` } })),
       cursor: true,
       ...this.from
     } as const
