@@ -516,6 +516,17 @@ describe("a model's reply", () => {
       assert.deepStrictEqual(requests[1]!.messages[1]!.parts[0], reasoning)
     }))
 
+  it.effect("that never comes is ended by the time limit, and what came before it counts", () =>
+    Effect.gen(function*() {
+      const error = yield* passingTime(
+        Effect.flip(run([calls(["list_files", {}]), "hang"], { limits: { time: "2 seconds" } }))
+      )
+      assert.ok(error._tag === "AgentLimitReached", error.message)
+      assert.strictEqual(error.limit, "time")
+      assert.strictEqual(error.usage.inputTokens, 100)
+      assert.approximately(error.costUsd, 0.01, 1e-9)
+    }))
+
   it.effect("that fails in the middle of a turn leaves what the turn used", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(
