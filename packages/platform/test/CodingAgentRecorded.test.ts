@@ -344,6 +344,8 @@ describe("a call without a recording", () => {
     Effect.gen(function*() {
       const state = ({ directory }: { readonly directory: string }) => Recorded.contentOf(directory)
       fs.writeFileSync(join(tree, "a"), "1")
+      fs.symlinkSync("a", join(tree, "link"))
+      fs.writeFileSync(join(tree, "large"), Buffer.alloc(3 * 1024 * 1024))
       yield* Effect.provide(ask(), record([done], { state }))
       yield* Effect.provide(ask(), replay({ state }))
       fs.writeFileSync(join(tree, "a"), "2")
@@ -351,7 +353,7 @@ describe("a call without a recording", () => {
       fs.writeFileSync(join(tree, "a"), "1")
       yield* Effect.provide(ask(), replay({ state }))
       const other = join(root, "other")
-      fs.cpSync(tree, other, { recursive: true })
+      fs.cpSync(tree, other, { recursive: true, verbatimSymlinks: true })
       yield* Effect.provide(ask({ directory: other }), replay({ state }))
     }))
 

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
-import { constants } from "node:fs"
+import { constants, createReadStream } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { landing, type Refused } from "./modelFiles.ts"
@@ -68,6 +68,13 @@ export const look = (directory: string, bounds: TreeBounds): Effect.Effect<Look,
     return entries
   })
 
+/** In pieces: a tree may hold files that are larger than memory. */
+const fileHash = async (path: string): Promise<string> => {
+  const hash = createHash("sha256")
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer)
+  return hash.digest("hex")
+}
+
 /** A hash of all paths and contents of a directory. */
 export const contentHash = (directory: string, ignored: ReadonlyArray<string>): Effect.Effect<string, Refused> =>
   Effect.flatMap(look(directory, { ignored, changeBytes: 0 }), (entries) =>
@@ -75,8 +82,8 @@ export const contentHash = (directory: string, ignored: ReadonlyArray<string>): 
       const hash = createHash("sha256")
       for (const [file, { kind }] of [...entries].sort(([one], [other]) => one < other ? -1 : 1)) {
         const full = Path.join(directory, file)
-        const content = kind === "file" ? await fs.readFile(full) : await fs.readlink(full).catch(() => "")
-        hash.update(JSON.stringify([file, kind, createHash("sha256").update(content).digest("hex")]))
+        const content = kind === "file" ? await fileHash(full) : await fs.readlink(full).catch(() => "")
+        hash.update(JSON.stringify([file, kind, content]))
       }
       return hash.digest("hex")
     }))
