@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -288,6 +288,32 @@ describe("a recording", () => {
         layer
       )
       assert.deepStrictEqual(answers.map(({ answer }) => answer.summary), ["done", "done", "other", "done"])
+    }))
+})
+
+describe("two equal calls at once", () => {
+  it.effect("are asked once by replay-or-record, also where the first of them is given up", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const begun = yield* Deferred.make<void>()
+      const layer = record(
+        () => {
+          const turn = asked++
+          return turn === 0
+            ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+            : Effect.as(Effect.sleep("1 second"), `{"summary":"turn ${turn}"}`)
+        },
+        { mode: "replay-or-record" }
+      )
+      const answers = yield* Effect.gen(function*() {
+        const first = yield* Effect.forkChild(ask())
+        const others = yield* Effect.forkChild(Effect.all([ask(), ask()], { concurrency: "unbounded" }))
+        yield* Deferred.await(begun)
+        yield* Fiber.interrupt(first)
+        return yield* passingTime(Fiber.join(others))
+      }).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(answers.map(({ answer }) => answer.summary), ["turn 1", "turn 1"])
+      assert.strictEqual(asked, 2)
     }))
 })
 

@@ -36,6 +36,7 @@ import * as Files from "../internal/recordedFiles.ts"
 import { notFound, notRecorded, unstated, unusable } from "../internal/recordedErrors.ts"
 import { environmentSecrets, refuseSecrets } from "../internal/recordedSecrets.ts"
 import * as Tree from "../internal/recordedTree.ts"
+import { makeOneAtATime, type OneAtATime } from "../internal/recordedTurns.ts"
 
 export { NotRecorded, RecordingMissing, RecordingUnusable } from "../internal/recordedErrors.ts"
 
@@ -139,10 +140,10 @@ export function layer<E, R>(options: Replay | Recording<E, R>): Layer.Layer<Codi
   const hooks: Hooks = { record: (call) => Effect.flatMap(Tape, (tape) => Effect.sync(() => tape?.(call))) }
   return Layer.effect(
     CodingAgent,
-    Effect.map(CodingAgent, (agent) =>
-      CodingAgent.of({
-        run: (request) => playing(deckOf(options), request, { agent, always: options.mode === "record" })
-      }))
+    Effect.map(CodingAgent, (agent) => {
+      const live: Live = { agent, always: options.mode === "record", oneAtATime: makeOneAtATime() }
+      return CodingAgent.of({ run: (request) => playing(deckOf(options), request, live) })
+    })
   ).pipe(Layer.provide(options.agent(hooks)))
 }
 
@@ -174,10 +175,16 @@ const deckOf = (options: Options): Deck => ({
   bounds: { ignored: options.ignored ?? defaultIgnored, changeBytes: options.changeBytes ?? 10_000_000 }
 })
 
+interface Live {
+  readonly agent: CodingAgent["Service"]
+  readonly always: boolean
+  readonly oneAtATime: OneAtATime
+}
+
 const playing = <A>(
   deck: Deck,
   request: AgentRequest<A>,
-  live: { readonly agent: CodingAgent["Service"]; readonly always: boolean } | undefined
+  live: Live | undefined
 ): Effect.Effect<AgentAnswer<A>, AgentError> =>
   Effect.suspend(() => {
     const { phase } = request
@@ -187,12 +194,21 @@ const playing = <A>(
     }
     const play = Effect.gen(function*() {
       const asked = yield* askedOf(deck, request)
-      if (live?.always === true) return yield* recording(deck, request, asked, live.agent, tell)
-      const found = yield* Effect.mapError(Files.load(deck.options.directory, asked), unusable(phase))
-      const again = found === undefined || mayNotHappenAgain(found.answered.error)
-      if (live !== undefined && again) return yield* recording(deck, request, asked, live.agent, tell)
-      if (found === undefined) return yield* missing(deck, phase, asked)
-      return yield* replaying(deck, request, found.answered, asked, tell)
+      const found = Effect.mapError(Files.load(deck.options.directory, asked), unusable(phase))
+      if (live === undefined) {
+        const there = yield* found
+        if (there === undefined) return yield* missing(deck, phase, asked)
+        return yield* replaying(deck, request, there.answered, asked, tell)
+      }
+      const ask = recording(deck, request, asked, live.agent, tell)
+      if (live.always) return yield* ask
+      return yield* live.oneAtATime(
+        Call.keyOf(asked),
+        Effect.flatMap(found, (there) =>
+          there === undefined || mayNotHappenAgain(there.answered.error)
+            ? ask
+            : replaying(deck, request, there.answered, asked, tell))
+      )
     })
     return Effect.onExit(play, (exit) => {
       const error = Exit.isFailure(exit) ? Option.getOrNull(Cause.findErrorOption(exit.cause)) : null
