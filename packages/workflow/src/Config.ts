@@ -13,6 +13,7 @@ import type { MetricRule, Warmup } from "@espalier/platform/Evidence"
 import { type Duration, Effect, FileSystem, Path, Result, Schema } from "effect"
 import { parse, TomlError } from "smol-toml"
 import type { Objective } from "./ExperimentTree.ts"
+import { agentOf, type AgentOptions, agentWithPaths } from "./internal/configAgent.ts"
 import { crossChecks } from "./internal/configChecks.ts"
 import { placeholders, substituted } from "./internal/configCommands.ts"
 import { type ConfigKey, configKeys } from "./internal/configKeys.ts"
@@ -31,6 +32,7 @@ import { described, type Located, located, type Mistake, mistakesOf } from "./in
 import { ConfigFile } from "./internal/configSchema.ts"
 import type * as SearchSpace from "./SearchSpace.ts"
 
+export type { AgentOptions } from "./internal/configAgent.ts"
 export type { Build, ExecutionOptions, WorkspaceOptions } from "./internal/configLayers.ts"
 
 /** A command of the configuration: no shell reads it. */
@@ -86,8 +88,8 @@ export interface Seed {
 /**
  * A checked configuration, defaults applied.
  *
- * - `source.repository`: as written; {@link load} makes it absolute.
- * - `workspace`, `build`, `execution`: which layers are chosen, with their options; see `Layers`.
+ * - Paths of `source.repository`, `execution`, `agent`: as written; {@link load} makes them absolute.
+ * - `workspace`, `build`, `execution`, `agent`: which layers are chosen, with their options; see `Layers`.
  * - `build`, `limits.wallTime`, `limits.target`: `null` when not declared.
  * - `metrics`: holds the objective's; if none is declared, that one, read from a line `<name>=<number>`.
  * - `parameters` and `edits` are accepted by `SearchSpace.make`.
@@ -104,6 +106,7 @@ export interface Config {
   readonly workspace: WorkspaceOptions
   readonly build: Build | null
   readonly execution: ExecutionOptions
+  readonly agent: AgentOptions | null
   readonly objective: Objective
   readonly metrics: ReadonlyArray<Metric>
   readonly parameters: ReadonlyArray<SearchSpace.Parameter>
@@ -247,8 +250,21 @@ export const load = Effect.fn("Config.load")(function*(
   ))
   const config = yield* fromString(text, { file })
   const directory = path.dirname(path.resolve(file))
-  return { ...config, source: { ...config.source, repository: path.resolve(directory, config.source.repository) } }
+  return withPaths(config, (each) => path.resolve(directory, each))
 })
+
+/** Makes the paths that are relative to the file absolute. */
+const withPaths = (config: Config, absolute: (path: string) => string): Config => {
+  const { agent, execution, source } = config
+  return {
+    ...config,
+    source: { ...source, repository: absolute(source.repository) },
+    execution: execution.kind === "slurm" && execution.cluster.configuration !== undefined
+      ? { ...execution, cluster: { ...execution.cluster, configuration: absolute(execution.cluster.configuration) } }
+      : execution,
+    agent: agent === null ? null : agentWithPaths(agent, absolute)
+  }
+}
 
 type MetricTable = NonNullable<ConfigFile["metrics"]>[number]
 
@@ -305,6 +321,7 @@ const fromFile = (file: ConfigFile): Config => {
     workspace: workspaceOf(file.workspace),
     build: file.build === undefined ? null : buildOf(file.build),
     execution: executionOf(file.execution),
+    agent: file.agent === undefined ? null : agentOf(file.agent),
     objective: { ...file.objective, unit },
     metrics: metrics.length === 0
       ? [implied]

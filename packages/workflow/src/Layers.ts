@@ -4,10 +4,12 @@
  * For each capability there is one record from kind to how its layer is made of the options, and to what it needs of the
  * machine. A layer of your own needs no place in it: see {@link Own}.
  */
+import type { OptionsInvalid } from "@espalier/platform/agent/LanguageModel"
 import * as CommandArtifacts from "@espalier/platform/artifacts/Command"
 import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
 import * as NoArtifacts from "@espalier/platform/artifacts/None"
 import type { Artifacts } from "@espalier/platform/Artifacts"
+import type { CodingAgent } from "@espalier/platform/CodingAgent"
 import type { Evidence, InvalidMetricRule } from "@espalier/platform/Evidence"
 import * as Rules from "@espalier/platform/evidence/Rules"
 import type { Execution } from "@espalier/platform/Execution"
@@ -18,11 +20,15 @@ import * as Container from "@espalier/platform/requirements/Container"
 import * as Git from "@espalier/platform/requirements/Git"
 import * as Machine from "@espalier/platform/requirements/Machine"
 import * as SlurmNeeds from "@espalier/platform/requirements/Slurm"
-import type { Workspace } from "@espalier/platform/Workspace"
+import type { Guard, Workspace } from "@espalier/platform/Workspace"
 import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
+import * as PlainCopy from "@espalier/platform/workspace/PlainCopy"
 import { Context, Duration, Layer } from "effect"
 import * as Config from "./Config.ts"
+import { agentLayer, agentRequirements, noAgent, type SecretMissing } from "./internal/layersAgent.ts"
 import * as Workdir from "./Workdir.ts"
+
+export { SecretMissing } from "./internal/layersAgent.ts"
 
 /** What layers are made for: a configuration, and the directory of its run. */
 export interface Place {
@@ -33,11 +39,11 @@ export interface Place {
 /**
  * One kind: how its layer is made of its options, and what that needs of the machine, whatever project it is for.
  *
- * - `module`: below `@espalier/platform`. `about`: what it is, for `docs/choosing-layers.md`.
+ * - `module`: below `@espalier/platform`; null for what there is without a section. `about`: what it is, for `docs/choosing-layers.md`.
  * - `examples`: options by which to tell what this kind may need, where nothing is chosen yet.
  */
 interface Choice<Options, Service, E = never> {
-  readonly module: string
+  readonly module: string | null
   readonly about: string
   readonly layer: (options: Options, place: Place) => Layer.Layer<Service, E>
   readonly requirements: (options: Options) => ReadonlyArray<Requirements.Requirement>
@@ -48,19 +54,41 @@ type Choices<Options extends { readonly kind: string }, Service, E = never> = {
   readonly [K in Options["kind"]]: Choice<Extract<Options, { readonly kind: K }>, Service, E>
 }
 
+/** The parameters file is written for every experiment, whatever else may be changed. */
+const guardOf = ({ editable, ...guard }: Guard, { parameters, source }: Config.Config): Guard => ({
+  ...guard,
+  ...(editable === undefined
+    ? {}
+    : { editable: parameters.length === 0 ? editable : [...editable, source.parametersFile] })
+})
+
 const workspaces: Choices<Config.WorkspaceOptions, Workspace> = {
   git: {
     module: "workspace/GitWorktree",
     about: "a git worktree for each experiment, a branch for each result, in the repository of the source",
-    layer: ({ editable }, { config, workdir }) =>
+    layer: ({ guard }, { config, workdir }) =>
       GitWorktree.layer({
+        ...guardOf(guard, config),
         repository: config.source.repository,
         directory: Workdir.worktrees(workdir),
-        excluded: [workdir],
-        ...(editable === null ? {} : { editable })
+        excluded: [workdir]
       }),
     requirements: () => [Git.git()],
-    examples: [{ kind: "git", editable: null }]
+    examples: [{ kind: "git", guard: {} }]
+  },
+  copy: {
+    module: "workspace/PlainCopy",
+    about: "a copy of the source for each experiment, for a directory without source control",
+    layer: ({ copy, guard }, { config, workdir }) =>
+      PlainCopy.layer({
+        ...guardOf(guard, config),
+        ...copy,
+        source: config.source.repository,
+        directory: Workdir.worktrees(workdir),
+        excluded: [workdir]
+      }),
+    requirements: () => [],
+    examples: [{ kind: "copy", guard: {}, copy: {} }]
   }
 }
 
@@ -120,6 +148,48 @@ const executions: Choices<Config.ExecutionOptions, Execution, Slurm.SlurmOptions
   }
 }
 
+const plain = { limits: {}, recording: null }
+
+const agents: Choices<Config.AgentOptions | { readonly kind: "none" }, CodingAgent, OptionsInvalid | SecretMissing> = {
+  none: {
+    module: null,
+    about: "without a section `[agent]`: a call fails, and says why",
+    layer: () => noAgent,
+    requirements: () => [],
+    examples: [{ kind: "none" }]
+  },
+  claude: {
+    module: "agent/ClaudeCli",
+    about: "Claude's own program, one process for each turn",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [{ ...plain, kind: "claude", secret: "ANTHROPIC_API_KEY", isSubscription: false, program: {} }]
+  },
+  codex: {
+    module: "agent/CodexCli",
+    about: "OpenAI's own program, one process for each turn, its shell in its own sandbox",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [{ ...plain, kind: "codex", secret: "OPENAI_API_KEY", program: {} }]
+  },
+  anthropic: {
+    module: "agent/AnthropicApi",
+    about: "a model over HTTP, with guarded hands on files and no shell",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [{ ...plain, kind: "anthropic", secret: "ANTHROPIC_API_KEY", model: { model: "", prices: "unknown" } }]
+  },
+  "openai-compatible": {
+    module: "agent/OpenAiApi",
+    about: "the same for OpenAI, and for any server that speaks its protocol, also one of your own",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [
+      { ...plain, kind: "openai-compatible", secret: "OPENAI_API_KEY", model: { model: "", prices: "unknown" } }
+    ]
+  }
+}
+
 /** The choice of some options. Both go by the same kind, which the types of a record cannot say. */
 const choose = <Options extends { readonly kind: string }, Service, E>(
   choices: Choices<Options, Service, E>,
@@ -128,7 +198,7 @@ const choose = <Options extends { readonly kind: string }, Service, E>(
 
 /** A choice with its options. */
 const chosen = (place: Place) => {
-  const { build, execution, workspace } = place.config
+  const { agent, build, execution, workspace } = place.config
   const made = <Options extends { readonly kind: string }, Service, E>(
     choices: Choices<Options, Service, E>,
     options: Options
@@ -143,7 +213,11 @@ const chosen = (place: Place) => {
   return {
     workspace: made<Config.WorkspaceOptions, Workspace, never>(workspaces, workspace),
     artifacts: made<Config.Build | { readonly kind: "none" }, Artifacts, never>(builds, build ?? { kind: "none" }),
-    execution: made<Config.ExecutionOptions, Execution, Slurm.SlurmOptionsInvalid>(executions, execution)
+    execution: made<Config.ExecutionOptions, Execution, Slurm.SlurmOptionsInvalid>(executions, execution),
+    agent: made<Config.AgentOptions | { readonly kind: "none" }, CodingAgent, OptionsInvalid | SecretMissing>(
+      agents,
+      agent ?? { kind: "none" }
+    )
   }
 }
 
@@ -153,10 +227,11 @@ export interface Capabilities {
   readonly artifacts: Artifacts
   readonly execution: Execution
   readonly evidence: Evidence
+  readonly agent: CodingAgent
 }
 
 /** Options of a layer that turn out to be of no use when it is made. */
-export type LayerError = InvalidMetricRule | Slurm.SlurmOptionsInvalid
+export type LayerError = InvalidMetricRule | Slurm.SlurmOptionsInvalid | OptionsInvalid | SecretMissing
 
 /** The services of all capabilities. */
 export type Platform = Capabilities[keyof Capabilities]
@@ -182,7 +257,7 @@ export const Replaced = Context.Reference<ReadonlyArray<string>>("@espalier/work
   defaultValue: () => []
 })
 
-const capabilities = ["workspace", "artifacts", "execution", "evidence"] as const satisfies ReadonlyArray<
+const capabilities = ["workspace", "artifacts", "execution", "evidence", "agent"] as const satisfies ReadonlyArray<
   keyof Capabilities
 >
 
@@ -227,11 +302,12 @@ export function layer<O extends Own = {}>(
   own?: O
 ): Layer.Layer<Platform, LayerError | ErrorOf<O>, ServicesOf<O>>
 export function layer(place: Place, own: Own = {}): Layer.Layer<Platform, unknown, unknown> {
-  const { artifacts, execution, workspace } = chosen(place)
+  const { agent, artifacts, execution, workspace } = chosen(place)
   const base = Layer.mergeAll(
     own.workspace ?? workspace.layer(),
     own.execution ?? execution.layer(),
     own.artifacts ?? artifacts.layer(),
+    own.agent ?? agent.layer(),
     Layer.succeed(Replaced, replaced(own))
   )
   const evidence = own.evidence ?? Rules.layer({ rules: Config.metricRules(place.config) })
@@ -251,7 +327,7 @@ export const requirements = (place: Place, own: Own = {}): ReadonlyArray<Require
     ...(own.artifacts === undefined && build?.kind === "command"
       ? [{ by: "build", requirements: program(build) }]
       : []),
-    ...(["workspace", "artifacts", "execution"] as const)
+    ...(["workspace", "artifacts", "execution", "agent"] as const)
       .filter((capability) => own[capability] === undefined)
       .map((capability) => ({
         by: `${sections[capability]} "${choices[capability].kind}"`,
@@ -265,7 +341,7 @@ export const requirements = (place: Place, own: Own = {}): ReadonlyArray<Require
 export interface Listed {
   /** Section and kind: `execution "local"`; `no build` for what there is without the section. */
   readonly name: string
-  readonly module: string
+  readonly module: string | null
   readonly about: string
   /** What it needs; alternatives where that depends on its options. */
   readonly needs: ReadonlyArray<ReadonlyArray<Requirements.Requirement>>
@@ -285,7 +361,12 @@ export const list = (): ReadonlyArray<Listed> => {
       about: choice.about,
       needs: choice.examples.map((options) => choice.requirements(options))
     }))
-  return [...listed("workspace", workspaces), ...listed("artifacts", builds), ...listed("execution", executions)]
+  return [
+    ...listed("workspace", workspaces),
+    ...listed("artifacts", builds),
+    ...listed("execution", executions),
+    ...listed("agent", agents)
+  ]
 }
 
 /** All that Espalier could use of a machine, where no project has chosen anything yet. */
@@ -298,5 +379,6 @@ export const everything = (directory: string): ReadonlyArray<Requirements.Needs>
 const sections = {
   workspace: "workspace",
   artifacts: "build",
-  execution: "execution"
+  execution: "execution",
+  agent: "agent"
 } as const

@@ -35,14 +35,16 @@ baseline = 1
 
 describe("A configuration", () => {
   it("gets a default for everything that is not written", () => {
-    const { build, edits, execution, job, limits, metrics, objective, planner, seeds, source, workspace } = config(
-      smallest
-    )
+    const { agent, build, edits, execution, job, limits, metrics, objective, planner, seeds, source, workspace } =
+      config(
+        smallest
+      )
     assert.deepEqual(source, { repository: ".", ref: "HEAD", snapshot: false, parametersFile: "parameters.json" })
     assert.equal(job.workingDirectory, ".")
     assert.deepEqual(job.environment, {})
     assert.equal(Duration.toMillis(job.timeout), 600_000)
-    assert.deepEqual(workspace, { kind: "git", editable: null })
+    assert.deepEqual(workspace, { kind: "git", guard: { denied: [], maxFileBytes: 2 ** 23, maxChangeBytes: 2 ** 25 } })
+    assert.equal(agent, null)
     assert.equal(build, null)
     assert.deepEqual(execution, { kind: "local" })
     assert.deepEqual(objective, {
@@ -349,6 +351,61 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     /each --name or --name=value/
   ],
   [
+    "a secret in place of its name",
+    `${smallest}[agent]\nkind = "claude"\nsecret = "sk-ant-123"\n`,
+    "agent.secret",
+    /not the name of an environment variable[^]*never the secret itself/
+  ],
+  ["an agent without a kind", `${smallest}[agent]\nmodel = "sonnet"\n`, "agent.kind", /is missing/],
+  [
+    "a model without a name",
+    `${smallest}[agent]\nkind = "anthropic"\n`,
+    "agent.model",
+    /is missing[^]*required with kind = "anthropic"/
+  ],
+  [
+    "a limit of cost where the price is not known",
+    `${smallest}[agent]\nkind = "codex"\ncostLimitUsd = 1\n`,
+    "agent.costLimitUsd",
+    /what the model costs is not known[^]*agent\.price/
+  ],
+  [
+    "a login and a secret",
+    `${smallest}[agent]\nkind = "codex"\nlogin = "x"\nsecret = "K"\n`,
+    "agent.login",
+    /one of them pays/
+  ],
+  [
+    "a recording nowhere",
+    `${smallest}[agent]\nkind = "claude"\nrecording = "replay"\n`,
+    "agent.recording",
+    /no meaning without recordings/
+  ],
+  [
+    "commands for an agent without a shell",
+    `${smallest}[agent]\nkind = "anthropic"\nmodel = "m"\ncommands = ["make"]\n`,
+    "agent.commands",
+    /no meaning with kind = "anthropic"[^]*kind = "claude"/
+  ],
+  [
+    "an address that is none",
+    `${smallest}[agent]\nkind = "claude"\nbaseUrl = "localhost:80"\n`,
+    "agent.baseUrl",
+    /begins with http/
+  ],
+  [
+    "a price below zero",
+    `${smallest}[agent]\nkind = "codex"\nprice = { inputUsd = -1, outputUsd = 1 }\n`,
+    "agent.price.inputUsd",
+    /a number/
+  ],
+  [
+    "what is not copied, in a workspace of git",
+    `${smallest}[workspace]\nignored = ["data"]\n`,
+    "workspace.ignored",
+    /kind = "copy"/
+  ],
+  [
     "an unknown kind of execution",
     `${smallest}[execution]\nkind = "locall"\n`,
     "execution.kind",
@@ -644,6 +701,97 @@ options = ["--qos=low"]
     })
   })
 
+  it("have a workspace with what may be changed in it, and for copies with what is copied", () => {
+    const { workspace } = config(`${smallest}
+[workspace]
+kind = "copy"
+editable = ["src", "lib/*.ts"]
+denied = ["**/*.lock"]
+ignored = ["node_modules"]
+maxChange = "1 MiB"
+`)
+    assert.deepEqual(workspace, {
+      kind: "copy",
+      guard: { editable: ["src", "lib/*.ts"], denied: ["**/*.lock"], maxFileBytes: 2 ** 23, maxChangeBytes: 2 ** 20 },
+      copy: { ignored: ["node_modules"], maxSourceBytes: 2 ** 31 }
+    })
+  })
+
+  it("have an agent whose secret is a name", () => {
+    const agent = (text: string) => config(`${smallest}[agent]\n${text}\n`).agent
+    const limits = { time: Duration.minutes(20), rounds: 50 }
+    assert.deepEqual(agent(`kind = "claude"`), {
+      kind: "claude",
+      secret: "ANTHROPIC_API_KEY",
+      limits,
+      recording: null,
+      isSubscription: false,
+      program: { commands: [] }
+    })
+    assert.equal(agent(`kind = "claude"\nsubscription = true`)?.secret, "CLAUDE_CODE_OAUTH_TOKEN")
+    assert.equal(agent(`kind = "claude"\nsecret = "TEAM_KEY"`)?.secret, "TEAM_KEY")
+    assert.deepEqual(
+      agent(`kind = "codex"
+model = "gpt-5-codex"
+login = "codex"
+price = { inputUsd = 1.25, outputUsd = 10 }
+costLimitUsd = 2.5
+recordings = "recordings"`),
+      {
+        kind: "codex",
+        secret: null,
+        limits: { ...limits, costUsd: 2.5 },
+        recording: { directory: "recordings", mode: "replay-or-record" },
+        program: {
+          model: "gpt-5-codex",
+          login: "codex",
+          network: false,
+          price: { inputUsd: 1.25, outputUsd: 10 }
+        }
+      }
+    )
+    assert.equal(agent(`kind = "codex"`)?.secret, "OPENAI_API_KEY")
+    assert.deepEqual(
+      agent(`kind = "anthropic"
+model = "sonnet"
+price = { inputUsd = 3, outputUsd = 15, cachedInputUsd = 0.3 }
+maxTokens = 200000`),
+      {
+        kind: "anthropic",
+        secret: "ANTHROPIC_API_KEY",
+        limits,
+        recording: null,
+        model: {
+          model: "sonnet",
+          prices: { sonnet: { inputUsd: 3, outputUsd: 15, cachedInputUsd: 0.3 } },
+          maxOutputTokens: 16_000,
+          maxTokens: 200_000
+        }
+      }
+    )
+    assert.equal(agent(`kind = "openai-compatible"\nmodel = "m"`)?.secret, "OPENAI_API_KEY")
+    const own = agent(`kind = "openai-compatible"\nmodel = "m"\nbaseUrl = "http://localhost:8080/v1"`)
+    assert(own?.kind === "openai-compatible")
+    assert.equal(own.secret, null)
+    assert.deepEqual(own.model, {
+      model: "m",
+      prices: "unknown",
+      baseUrl: "http://localhost:8080/v1",
+      maxOutputTokens: 16_000
+    })
+  })
+
+  it("never repeat what may be a secret that somebody wrote down", () => {
+    for (
+      const line of [`secret = "sk-ant-1234567890"`, `apiKey = "sk-ant-1234567890"`, `secrt = "sk-ant-1234567890"`]
+    ) {
+      const result = decode(`${smallest}[agent]\nkind = "claude"\n${line}\n`)
+      assert(Result.isFailure(result))
+      assert(!JSON.stringify(result.failure).includes("sk-ant"))
+      assert(!result.failure.message.includes("sk-ant"))
+    }
+  })
+
   it("put what was built into the texts of jobs when one is launched, and not before", () => {
     const argv = `["run", "{workdir}/{artifact}", "{{artifact}}", "{{workdir}}"]`
     const raw = config(`${smallest.replace("[\"run\"]", argv)}[build]\nargv = ["make", "{{artifact}}"]\n`)
@@ -883,6 +1031,7 @@ describe("The documentation of the keys", () => {
         source: { repository: "." },
         job: { argv: ["x"] },
         build: { argv: ["x"] },
+        agent: { kind: "claude" },
         objective: { metric: "x", direction: "maximize" },
         metrics: [{ name: "x" }],
         parameters: { x: { type: "boolean", baseline: true } },

@@ -6,6 +6,7 @@ import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
 import { MetricName } from "@espalier/platform/Evidence"
 import { Option, Schema } from "effect"
 import { baselineSeed } from "../Experiment.ts"
+import { AgentTable } from "./configAgent.ts"
 import { artifacts, environment, unknownPlaceholders } from "./configCommands.ts"
 import { keyOf } from "./configKeys.ts"
 import { kinds } from "./configKinds.ts"
@@ -299,6 +300,39 @@ const nothingToSearch = (root: unknown): ReadonlyArray<Mistake> => {
     : []
 }
 
+/** What the keys of an agent demand of each other. */
+const agent = (root: unknown): ReadonlyArray<Mistake> => {
+  const table = Option.getOrUndefined(Schema.decodeUnknownOption(AgentTable)(valueAt(root, ["agent"])))
+  if (table === undefined) return []
+  const { costLimitUsd, kind, login, price, recordings, secret } = table
+  return [
+    ...(costLimitUsd !== undefined && price === undefined && kind !== "claude"
+      ? [{
+        path: ["agent", "costLimitUsd"],
+        value: costLimitUsd,
+        message: "cannot be kept: what the model costs is not known",
+        hint: "Write its price: agent.price = { inputUsd = ..., outputUsd = ... }, in US dollars for a million tokens."
+      }]
+      : []),
+    ...(login !== undefined && secret !== undefined
+      ? [{
+        path: ["agent", "login"],
+        value: login,
+        message: "cannot stand beside secret: one of them pays",
+        hint: "Remove one of them."
+      }]
+      : []),
+    ...(recordings === undefined && valueAt(root, ["agent", "recording"]) !== undefined
+      ? [{
+        path: ["agent", "recording"],
+        value: table.recording,
+        message: "has no meaning without recordings",
+        hint: "Name the directory in agent.recordings."
+      }]
+      : [])
+  ]
+}
+
 /** What the layer of container images says of its options. */
 const container = (root: unknown): ReadonlyArray<Mistake> => {
   const table = Option.getOrUndefined(Schema.decodeUnknownOption(BuildTable)(valueAt(root, ["build"])))
@@ -315,6 +349,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Mistake> => [
   ...unknownPlaceholders(root),
   ...artifacts(root),
   ...container(root),
+  ...agent(root),
   ...kinds(root),
   ...objective(root),
   ...metrics(root),

@@ -31,27 +31,34 @@ export const DurationText = Schema.String.check(Schema.makeFilter(isDuration)).p
   encode: SchemaGetter.transform((duration) => `${Duration.toMillis(duration)} millis`)
 }))
 
-const units: Readonly<Record<string, number>> = {
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40
-}
+/** From the largest on, those that count in powers of two first. */
+const units: ReadonlyArray<readonly [name: string, bytes: number]> = [
+  ["TiB", 2 ** 40],
+  ["GiB", 2 ** 30],
+  ["MiB", 2 ** 20],
+  ["KiB", 2 ** 10],
+  ["TB", 1e12],
+  ["GB", 1e9],
+  ["MB", 1e6],
+  ["kB", 1e3]
+]
 
 const bytesOf = (text: string): number => {
-  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([kKMGT]i?B)$/.exec(text) ?? []
-  return Math.ceil(Number(number) * (units[unit] ?? 0))
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?) ?(\w+)$/.exec(text) ?? []
+  const [, bytes = 0] = units.find(([name]) => name === unit) ?? []
+  return Math.ceil(Number(number) * bytes)
+}
+
+const sizeOf = (bytes: number): string => {
+  const [unit, size] = units.find(([, each]) => bytes % each === 0) ?? ["kB", 1e3]
+  return `${bytes / size} ${unit}`
 }
 
 /** "16 GiB", in bytes. */
 export const SizeText = Schema.String.check(Schema.makeFilter((text: string) => bytesOf(text) > 0)).pipe(
   Schema.decodeTo(Schema.Finite, {
     decode: SchemaGetter.transform(bytesOf),
-    encode: SchemaGetter.transform((bytes) => `${bytes / 1e3} kB`)
+    encode: SchemaGetter.transform(sizeOf)
   })
 )
 

@@ -4,7 +4,8 @@
  */
 import { keyOf, type KeyPath, patternOf } from "./configKeys.ts"
 import { type Mistake, valueAt } from "./configProblems.ts"
-import { buildKinds, executionKinds } from "./configLayers.ts"
+import { agentKinds } from "./configAgent.ts"
+import { buildKinds, executionKinds, workspaceKinds } from "./configLayers.ts"
 import { metricForms } from "./configSchema.ts"
 
 /** The kinds that a key belongs to; those in `needed` cannot do without it. */
@@ -25,6 +26,12 @@ const only = (...of: ReadonlyArray<string>): KindKey => ({ of })
 const needs = (...of: ReadonlyArray<string>): KindKey => ({ of, needed: of })
 
 const sections: Readonly<Record<string, Section>> = {
+  workspace: {
+    by: "kind",
+    kinds: workspaceKinds,
+    fallback: "git",
+    keys: { ignored: only("copy"), maxSource: only("copy") }
+  },
   build: {
     by: "kind",
     kinds: buildKinds,
@@ -61,6 +68,22 @@ const sections: Readonly<Record<string, Section>> = {
       pollEvery: only("slurm")
     }
   },
+  agent: {
+    by: "kind",
+    kinds: agentKinds,
+    fallback: "",
+    keys: {
+      model: { of: agentKinds, needed: ["anthropic", "openai-compatible"] },
+      subscription: only("claude"),
+      login: only("codex"),
+      program: only("claude", "codex"),
+      price: only("codex", "anthropic", "openai-compatible"),
+      maxTokens: only("anthropic", "openai-compatible"),
+      maxOutputTokens: only("anthropic", "openai-compatible"),
+      commands: only("claude"),
+      network: only("codex")
+    }
+  },
   metrics: {
     by: "from",
     kinds: metricForms,
@@ -89,8 +112,7 @@ const mistakesIn = (table: unknown, path: KeyPath, { by, fallback, keys, kinds }
     if (value !== undefined && !of.includes(kind)) {
       return [{
         path: [...path, key],
-        // What belongs to an agent may be a secret that somebody wrote down here.
-        value: key === "secret" ? undefined : value,
+        value,
         message: `has no meaning with ${by} = "${kind}"`,
         hint: `Remove it, or write ${list(of, by)}.`
       }]

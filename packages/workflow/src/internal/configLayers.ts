@@ -4,6 +4,8 @@
  */
 import type * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
 import type * as Slurm from "@espalier/platform/execution/Slurm"
+import type { Guard } from "@espalier/platform/Workspace"
+import type * as PlainCopy from "@espalier/platform/workspace/PlainCopy"
 import { Duration, Schema } from "effect"
 import {
   Argv,
@@ -18,14 +20,19 @@ import {
   wholeNumber
 } from "./configForms.ts"
 
-export const workspaceKinds = ["git"] as const
+export const workspaceKinds = ["git", "copy"] as const
 export const buildKinds = ["command", "container"] as const
 export const executionKinds = ["local", "slurm"] as const
 
 /** Where experiments get their trees, and what may be changed in them. */
 export const WorkspaceTable = Schema.Struct({
   kind: kindOf(workspaceKinds),
-  editable: Schema.optionalKey(Schema.Array(InsidePath))
+  editable: Schema.optionalKey(Schema.Array(InsidePath)),
+  denied: Schema.Array(InsidePath).pipe(or([])),
+  maxFile: SizeText.pipe(or("8 MiB")),
+  maxChange: SizeText.pipe(or("32 MiB")),
+  ignored: Schema.Array(InsidePath).pipe(or([])),
+  maxSource: SizeText.pipe(or("2 GiB"))
 })
 
 export const BuildTable = Schema.Struct({
@@ -63,15 +70,28 @@ export const ExecutionTable = Schema.Struct({
 })
 
 /** Where experiments get their trees, and what they may change in them. */
-export interface WorkspaceOptions {
-  readonly kind: "git"
-  readonly editable: ReadonlyArray<string> | null
-}
+export type WorkspaceOptions =
+  & { readonly guard: Guard }
+  & (
+    | { readonly kind: "git" }
+    | { readonly kind: "copy"; readonly copy: Pick<PlainCopy.Options, "ignored" | "maxSourceBytes"> }
+  )
 
-export const workspaceOf = ({ editable, kind }: typeof WorkspaceTable.Type): WorkspaceOptions => ({
-  kind,
-  editable: editable ?? null
-})
+export const workspaceOf = (table: typeof WorkspaceTable.Type): WorkspaceOptions => {
+  const { denied, editable, ignored, kind, maxChange, maxFile, maxSource } = table
+  const guard = {
+    denied,
+    maxFileBytes: maxFile,
+    maxChangeBytes: maxChange,
+    ...(editable === undefined ? {} : { editable })
+  }
+  switch (kind) {
+    case "git":
+      return { kind, guard }
+    case "copy":
+      return { kind, guard, copy: { ignored, maxSourceBytes: maxSource } }
+  }
+}
 
 /**
  * What is made of an experiment's tree before its jobs.

@@ -85,7 +85,8 @@ const unknownKey = (path: KeyPath, value: unknown): Mistake => {
   ) => each.key)
   return {
     path,
-    value,
+    // What stands in the section of the agent may be its secret, and is not repeated.
+    value: path[0] === "agent" ? undefined : value,
     message: "is not a known key",
     hint: meant !== undefined
       ? `Did you mean "${meant}"?`
@@ -114,7 +115,10 @@ const wrongValue = (path: KeyPath, value: unknown): Mistake => {
     : typeof value === "string"
     ? suggestionAmong(value, keyOf(pattern)?.allowed ?? "")
     : undefined
-  return { path, message: "is not allowed", allowed: keyOf(pattern)?.allowed, hint, value }
+  // What stands where a secret is named may be the secret itself, and is not repeated.
+  return pattern === "agent.secret"
+    ? { path, message: "is not the name of an environment variable", allowed: keyOf(pattern)?.allowed }
+    : { path, message: "is not allowed", allowed: keyOf(pattern)?.allowed, hint, value }
 }
 
 const durationHint = (value: string): string | undefined => {

@@ -6,6 +6,7 @@ import { MetricName } from "@espalier/platform/Evidence"
 import { Schema } from "effect"
 import { ParameterValue } from "../Experiment.ts"
 import { Direction } from "../Measurement.ts"
+import { AgentTable } from "./configAgent.ts"
 import {
   Argv,
   DeclaredName,
@@ -114,6 +115,7 @@ export const ConfigFile = Schema.Struct({
   }),
   build: Schema.optionalKey(BuildTable),
   execution: ExecutionTable.pipe(or({})),
+  agent: Schema.optionalKey(AgentTable),
   objective: ObjectiveTable,
   metrics: Schema.optionalKey(Schema.Array(MetricTable)),
   parameters: Schema.Record(Schema.String, ParameterTable).pipe(or({})),
