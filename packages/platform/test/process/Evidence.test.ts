@@ -6,7 +6,8 @@ import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
 import * as EvidenceSuite from "@espalier/platform/testing/EvidenceSuite"
 import { Effect, Layer } from "effect"
 import assert from "node:assert"
-import { mkdtempSync, rmSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -66,4 +67,35 @@ describe("evidence of real processes", () => {
         assert.match((yield* evidence.collect(handle, status)).errorSummary ?? "", expected)
       }
     }).pipe(Effect.provide(live)))
+
+  it.live("passes over pipes, devices and directories that a job leaves where a rule looks for files", () =>
+    Effect.gen(function*() {
+      const directory = mkdtempSync(join(root, "tree-"))
+      execFileSync("mkfifo", [join(directory, "a.txt")])
+      symlinkSync("/dev/zero", join(directory, "b.txt"))
+      mkdirSync(join(directory, "c.txt"))
+      writeFileSync(join(directory, "d.txt"), "x=4\n")
+      const { handle, status } = yield* run("true")
+      const record = yield* (yield* Evidence).collect(handle, status, { workingDirectory: directory })
+      assert.deepStrictEqual(record.metrics, { x: [4] })
+      assert.deepStrictEqual(record.notes.map((note) => note.message), [
+        "a link that leads out of the directory was refused: b.txt"
+      ])
+    }).pipe(
+      Effect.provide(
+        Rules.layer({ rules: [{ _tag: "KeyValue", name: "x", files: "*.txt" }] }).pipe(Layer.provideMerge(jobsLayer))
+      )
+    ))
+
+  it.live("says what to give when it reads files of a tree that it was not told of", () =>
+    Effect.gen(function*() {
+      const { handle, status } = yield* run("true")
+      const error = yield* Effect.flip((yield* Evidence).collect(handle, status))
+      assert.strictEqual(error._tag, "EvidenceError")
+      assert.match(error.message, /metric x looks for a\.txt .* give collect its workingDirectory/)
+    }).pipe(
+      Effect.provide(
+        Rules.layer({ rules: [{ _tag: "KeyValue", name: "x", files: "a.txt" }] }).pipe(Layer.provideMerge(jobsLayer))
+      )
+    ))
 })
