@@ -77,7 +77,8 @@ const common = {
  * - `KeyValue`: `key=number` anywhere in a line, several in a line apart by blanks, `;`, or a comma before the next
  *   key. `key` is the metric's name unless given.
  * - `JsonLines`: a line that is a JSON object, with a number at `field` (default: the name); `a.b` is the field `b`
- *   of the object in `a`, unless there is a field `a.b`.
+ *   of the object in `a`, unless there is a field `a.b`. A file may also be one JSON object, or an array of them, over
+ *   several lines.
  * - `Regex`: the group named `value` of the pattern, else its first group, has to be a number. Every match of a line
  *   counts. A pattern that takes too long on a line is given up there, with a note.
  * - `Csv`: a column of a table, by the name in its header or by its number from 0. The header is the first line that

@@ -1,11 +1,11 @@
 import { afterAll, describe, it } from "@effect/vitest"
 import * as Rules from "@espalier/platform/evidence/Rules"
 import * as Scripted from "@espalier/platform/evidence/Scripted"
-import { Evidence } from "@espalier/platform/Evidence"
+import { Evidence, EvidenceRecord } from "@espalier/platform/Evidence"
 import { Execution, type TerminalStatus } from "@espalier/platform/Execution"
 import * as Simulated from "@espalier/platform/execution/Simulated"
 import * as EvidenceSuite from "@espalier/platform/testing/EvidenceSuite"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import assert from "node:assert"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -80,9 +80,26 @@ describe("evidence", () => {
 
   it.effect("passes on what the job used", () =>
     Effect.gen(function*() {
-      const usage = { cpuSecondsUser: 1, cpuSecondsSystem: 2, peakMemoryBytes: 3, samples: 4, series: [] }
-      const { system } = yield* collect({ usage }, exited(0))
-      assert.deepStrictEqual(system, { cpuSecondsUser: 1, cpuSecondsSystem: 2, peakMemoryBytes: 3, samples: 4 })
+      const gpu = {
+        index: 0,
+        name: "A",
+        samples: 2,
+        meanUtilizationPercent: 50,
+        peakUtilizationPercent: 60,
+        peakMemoryBytes: null,
+        totalMemoryBytes: null,
+        meanPowerWatts: null
+      }
+      const used = {
+        cpuSecondsUser: 1,
+        cpuSecondsSystem: 2,
+        peakMemoryBytes: 3,
+        samples: 4,
+        io: { readBytes: 5, writeBytes: 6, storageReadBytes: 7, storageWriteBytes: 8 },
+        gpus: [gpu]
+      }
+      const { system } = yield* collect({ usage: { ...used, series: [] } }, exited(0))
+      assert.deepStrictEqual(system, used)
       assert.ok(!("system" in (yield* collect({}, exited(0)))))
     }))
 
@@ -113,6 +130,24 @@ describe("evidence", () => {
       assert.strictEqual(cancelled.errorSummary, "cancelled")
       assert.strictEqual(cancelled.durationMillis, 20)
     }))
+})
+
+describe("a record", () => {
+  it("that was made before samples, bytes and GPUs were collected can still be read", () => {
+    const old = {
+      metrics: { speed: [4] },
+      missing: [],
+      notes: [{ metric: "speed", message: "a value was refused", count: 2 }],
+      system: { cpuSecondsUser: 1, cpuSecondsSystem: 2, peakMemoryBytes: null, samples: 4 },
+      exitCode: 0,
+      signal: null,
+      timedOut: false,
+      errorSummary: null,
+      logTail: "[stdout]\n",
+      durationMillis: 5
+    }
+    assert.deepStrictEqual(Schema.decodeUnknownSync(EvidenceRecord)(old), old)
+  })
 })
 
 describe("rules that cannot be used fail the layer", () => {

@@ -240,6 +240,32 @@ describe("what all values tell", () => {
 })
 
 describe("rules that read files", () => {
+  const ofFile = (lines: ReadonlyArray<string>, more: Partial<Extract<MetricRule, { _tag: "JsonLines" }>> = {}) => {
+    const rule: MetricRule = { _tag: "JsonLines", name: "x", files: "*.json", take: "all", required: false, ...more }
+    const scan = new MetricScan(Result.getOrThrow(compile([rule])))
+    for (const half of [lines, lines]) {
+      scan.start("tree *.json")
+      scan.lines("tree *.json", half.map((text) => ({ text, cut: false })))
+      scan.end("tree *.json")
+    }
+    return scan.result().metrics["x"]
+  }
+
+  it("find a field in lines of JSON, in a document over many lines, and in an array of objects", () => {
+    assert.deepStrictEqual(ofFile(["{\"x\":1}", "{\"x\":2}"]), [1, 2, 1, 2])
+    const result = { name: "a", x: 3, steps: [{ x: 4 }, { x: 5 }] }
+    assert.deepStrictEqual(ofFile(JSON.stringify(result, null, 2).split("\n")), [3, 3])
+    assert.deepStrictEqual(ofFile(["\ufeff{", "\"a\": {", "\"x\": 3 } }"], { field: "a.x" }), [3, 3])
+    assert.deepStrictEqual(ofFile(["[", " {\"x\":1},", " {\"x\":2}", "]"]), [1, 2, 1, 2])
+    assert.deepStrictEqual(ofFile(["[{\"x\":1},{\"x\":2},3,null,[4]]"]), [1, 2, 1, 2])
+  })
+
+  it("find it in lines after all, when the file only begins like a document, or is too long for one", () => {
+    assert.deepStrictEqual(ofFile(["{\"x\":1", "{\"x\":2}", "{\"x\":3}"]), [2, 3, 2, 3])
+    const long = ["{\"torn", ...Array.from({ length: 300 }, () => `"${"p".repeat(20_000)}`), "{\"x\":7}"]
+    assert.deepStrictEqual(ofFile(long), [7, 7])
+  })
+
   it("are refused where they cannot be meant", () => {
     assert.match(refusal({ _tag: "KeyValue", name: "x", files: "../a" }), /must not leave the directory/)
     assert.match(refusal({ _tag: "KeyValue", name: "x", files: "/a" }), /is absolute/)

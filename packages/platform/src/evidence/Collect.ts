@@ -12,13 +12,16 @@ import { ErrorScan, summarize } from "./ErrorSummary.ts"
 import { LineSplitter, logTail, Tail } from "./LogText.ts"
 import { type CompiledRules, MetricScan, type Scanned } from "./MetricScan.ts"
 
+/** A file is chosen to be read: its lines may be long. */
+const fileLineBytes = 2 ** 20
+
 /** How much of a job's output is kept, and how much of its files is read. */
 export interface Limits {
   /** Of the end of each output, in bytes. Default 4096. */
   readonly tailBytes?: number
   /** Of the end of each output, in lines. Default 100. */
   readonly tailLines?: number
-  /** Of each line, in bytes: what is beyond is not searched. Default 16384. */
+  /** Of each line, in bytes: what is beyond is not searched. Default 16384; in files 1 MiB, if that is more. */
   readonly lineBytes?: number
   /** How many files a rule may read. When more match, none is read, and a note says so. Default 100. */
   readonly files?: number
@@ -116,7 +119,12 @@ const readFiles = Effect.fnUntraced(function*<E>(
     }
     for (const file of found.files) {
       scan.start(source)
-      yield* readLines(file.bytes, limits.lineBytes ?? 16_384, (lines) => scan.lines(source, lines))
+      yield* readLines(
+        file.bytes,
+        Math.max(fileLineBytes, limits.lineBytes ?? 0),
+        (lines) => scan.lines(source, lines)
+      )
+      scan.end(source)
     }
   }
 })

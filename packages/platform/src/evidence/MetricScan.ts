@@ -9,6 +9,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Result from "effect/Result"
 import type { EvidenceNote, InvalidMetricRule, MetricRule, MetricSamples } from "../Evidence.ts"
 import { checkRules, type Compiled } from "../internal/metricRules.ts"
+import { JsonDocument } from "../internal/jsonDocument.ts"
 import { PatternMatcher } from "../internal/metricPattern.ts"
 import { TableReader } from "../internal/metricTable.ts"
 import { Values } from "../internal/metricValues.ts"
@@ -54,16 +55,12 @@ interface Reading {
   readonly table: TableReader | undefined
 }
 
-/** What a line holds, found once for all rules. */
-interface Content {
-  readonly pairs: ReturnType<typeof keyValues>
-  readonly json: unknown
-}
-
 /** One pass over the outputs of one job. Feed it lines, then ask for the result. */
 export class MetricScan {
   private readonly readings: ReadonlyArray<Reading>
   private readonly bySource = new Map<string, Array<Reading>>()
+  /** Of files that may be one document of JSON. */
+  private readonly documents = new Map<string, JsonDocument>()
   private readonly keepAtMost: number
   private readonly seen = new Set<string>()
   private lookedAt = 0
@@ -97,7 +94,17 @@ export class MetricScan {
 
   /** Another file of a source begins. */
   start(source: string): void {
-    for (const { table } of this.bySource.get(source) ?? []) table?.start()
+    const readings = this.bySource.get(source) ?? []
+    for (const { table } of readings) table?.start()
+    if (readings.some(({ rule }) => rule._tag === "JsonLines")) this.documents.set(source, new JsonDocument())
+  }
+
+  /** The file ends here. */
+  end(source: string): void {
+    const settled = this.documents.get(source)?.end()
+    this.documents.delete(source)
+    if (settled?._tag === "Objects") { for (const object of settled.objects) this.jsonObject(source, object) }
+    for (const line of settled?._tag === "Lines" ? settled.lines : []) this.jsonLine(source, line)
   }
 
   /** One line, without its end. `cut`: it was longer, and only its beginning is given. */
@@ -113,8 +120,11 @@ export class MetricScan {
         this.offer(rule, values, value, ofText(value), ofText(field))
       }
     }
-    const others = readings.filter(({ matcher }) => matcher === undefined)
-    for (const { cut, text } of lines) this.otherLine(others, text, cut)
+    const document = this.documents.get(source)
+    for (const line of lines) {
+      this.textLine(readings, line)
+      for (const one of document?.line(line) ?? [line]) this.jsonLine(source, one)
+    }
   }
 
   result(): Scanned {
@@ -159,22 +169,42 @@ export class MetricScan {
     else known.count++
   }
 
-  private otherLine(readings: ReadonlyArray<Reading>, text: string, cut: boolean): void {
-    const content: Content = {
-      pairs: this.pairs(text, cut, readings),
-      json: /^\s*\{/.test(text) ? this.json(text, cut, readings) : undefined
-    }
+  private textLine(readings: ReadonlyArray<Reading>, { cut, text }: Line): void {
+    const pairs = this.pairs(text, cut, readings)
     for (const { rule, table, values } of readings) {
-      if (rule._tag === "KeyValue") this.keyValue(rule, values, content.pairs)
-      else if (rule._tag === "JsonLines") {
-        const value = content.json === undefined ? undefined : fieldOf(content.json, rule.field ?? rule.name)
-        if (value !== undefined) {
-          this.offer(rule, values, value, ofJson(value), ofJson(this.jsonField(rule, content.json)))
-        }
-      } else {
-        const cell = table?.line(text, cut)
-        if (cell !== undefined) this.offer(rule, values, cell.value, ofText(cell.value), ofText(cell.field))
-      }
+      if (rule._tag === "KeyValue") this.keyValue(rule, values, pairs)
+      const cell = table?.line(text, cut)
+      if (cell !== undefined) this.offer(rule, values, cell.value, ofText(cell.value), ofText(cell.field))
+    }
+  }
+
+  private jsonLine(source: string, { cut, text }: Line): void {
+    if (!/^\ufeff?\s*\{/.test(text)) return
+    const wanted = (this.bySource.get(source) ?? []).filter(({ rule }) => rule._tag === "JsonLines")
+    if (wanted.length === 0 && this.seen.size >= seenNames) return
+    if (cut) {
+      for (const { rule } of wanted) this.note(rule.name, "a JSON line was too long to be read")
+      return
+    }
+    let object: unknown
+    try {
+      object = JSON.parse(text.replace(/^\ufeff/, ""))
+    } catch {
+      return // a line of text that begins with a brace: jobs print those
+    }
+    this.jsonObject(source, object)
+  }
+
+  private jsonObject(source: string, object: unknown): void {
+    if (this.seen.size < seenNames && Predicate.isObject(object)) {
+      for (const [key, one] of Object.entries(object)) if (Number.isFinite(one)) this.see(key)
+    }
+    for (const { rule, values } of this.bySource.get(source) ?? []) {
+      if (rule._tag !== "JsonLines") continue
+      const value = fieldOf(object, rule.field ?? rule.name)
+      const { warmup } = rule
+      const field = warmup?._tag === "Until" ? fieldOf(object, warmup.field) : undefined
+      if (value !== undefined) this.offer(rule, values, value, ofJson(value), ofJson(field))
     }
   }
 
@@ -191,11 +221,7 @@ export class MetricScan {
     }
   }
 
-  private jsonField(rule: MetricRule, json: unknown): unknown {
-    return rule.warmup?._tag === "Until" ? fieldOf(json, rule.warmup.field) : undefined
-  }
-
-  private pairs(text: string, cut: boolean, readings: ReadonlyArray<Reading>): Content["pairs"] {
+  private pairs(text: string, cut: boolean, readings: ReadonlyArray<Reading>): ReturnType<typeof keyValues> {
     if (!text.includes("=")) return []
     const looking = this.lookedAt++ < seenLines && this.seen.size < seenNames
     if (!looking && !readings.some(({ rule }) => rule._tag === "KeyValue" && text.includes(rule.key ?? rule.name))) {
@@ -206,26 +232,6 @@ export class MetricScan {
     if (cut) pairs.pop()
     if (looking) { for (const [key, value] of pairs) if (parseNumber(value) !== undefined) this.see(key) }
     return pairs
-  }
-
-  private json(text: string, cut: boolean, readings: ReadonlyArray<Reading>): unknown {
-    const wanted = readings.filter(({ rule }) => rule._tag === "JsonLines")
-    if (cut) {
-      for (const { rule } of wanted) this.note(rule.name, "a JSON line was too long to be read")
-      return undefined
-    }
-    const looking = this.seen.size < seenNames
-    if (!looking && wanted.length === 0) return undefined
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch {
-      return undefined // a line of text that begins with a brace: jobs print those
-    }
-    if (looking && Predicate.isObject(value)) {
-      for (const [key, one] of Object.entries(value)) if (Number.isFinite(one)) this.see(key)
-    }
-    return value
   }
 
   private see(name: string): void {

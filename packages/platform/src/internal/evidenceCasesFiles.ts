@@ -15,7 +15,7 @@ export const fileCases = <E, R>(collect: Collect<E, R>): ReadonlyArray<SuiteCase
           "results/a/deep/x.csv": "\ufeffname,\"score, final\"\r\n\"two\r\nlines\",4\r\nplain,5\r\n",
           "results/notes.txt": "x,\"score, final\"\n1,99\n",
           "table.txt": "name     mean   max\nfirst    1.5    9\nsecond   2      10\n",
-          "out/shard-1.jsonl": "{\"rate\":11}\n",
+          "out/shard-1.jsonl": "{\n  \"name\": \"one document\",\n  \"rate\": 11\n}\n",
           "out/shard-0.jsonl": "{\"rate\":10}\n",
           "out/shard-x.jsonl": "{\"rate\":99}\n",
           "report.txt": "total 1\n",
