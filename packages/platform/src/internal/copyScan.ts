@@ -2,19 +2,21 @@
  * Looks through a directory: what is in it, by the hash of its content. A file that looks as it did when it was hashed (size,
  * times, inode) is not read again, as git does it with its index.
  */
+import type { Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { type CopyStore, type Entry, hashFile, type State } from "./copyStore.ts"
 import { codeOf } from "./guardFiles.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 
+type FileEntry = Entry & { readonly kind: "file" }
+
 /** How a file looked when its content was known. */
 interface Seen {
-  readonly id: string
-  readonly size: bigint
-  readonly mtimeNs: bigint
-  readonly ctimeNs: bigint
-  readonly ino: bigint
+  readonly entry: FileEntry
+  readonly modified: number
+  readonly changed: number
+  readonly inode: number
   /** Whether a later change must show in the times: they move in steps, and the file was older than one. */
   readonly settled: boolean
 }
@@ -25,16 +27,14 @@ export type Memory = Map<string, Seen>
 /** A file that was found, before its content is known. */
 interface Found {
   readonly path: string
-  readonly stat: Awaited<ReturnType<typeof statOf>>
+  readonly stat: Stats
 }
 
 /** Which paths are left out. A directory that is left out is not looked into. */
 export type Skip = (path: string, isDirectory: boolean) => boolean
 
-const statOf = (path: string) => fs.lstat(path, { bigint: true })
-
 // The clocks of file systems tick every 1 to 10 ms.
-const tickNs = 100_000_000n
+const tickMillis = 100
 
 const atOnce = 16
 
@@ -91,7 +91,7 @@ const walk = async (root: string, skip: Skip, signal: AbortSignal) => {
         const target = await orGone(path, () => fs.readlink(Path.join(root, path)))
         if (target !== undefined) entries.set(path, { kind: "link", target })
       } else if (entry.isFile()) {
-        const stat = await orGone(path, () => statOf(Path.join(root, path)))
+        const stat = await orGone(path, () => fs.lstat(Path.join(root, path)))
         if (stat?.isFile() === true) files.push({ path, stat })
       }
     })
@@ -102,19 +102,20 @@ const walk = async (root: string, skip: Skip, signal: AbortSignal) => {
 }
 
 /** What a file looked like, to be compared later. */
-const remember = (stat: Found["stat"], id: string, nowNs: bigint): Seen => ({
-  id,
-  size: stat.size,
-  mtimeNs: stat.mtimeNs,
-  ctimeNs: stat.ctimeNs,
-  ino: stat.ino,
-  settled: nowNs - (stat.mtimeNs > stat.ctimeNs ? stat.mtimeNs : stat.ctimeNs) > tickNs
+const remember = (stat: Stats, entry: FileEntry): Seen => ({
+  entry,
+  modified: stat.mtimeMs,
+  changed: stat.ctimeMs,
+  inode: stat.ino,
+  settled: Date.now() - Math.max(stat.mtimeMs, stat.ctimeMs) > tickMillis
 })
 
-const nowNs = (): bigint => BigInt(Date.now()) * 1_000_000n
+const isAsSeen = (stat: Stats, seen: Seen): boolean =>
+  seen.settled && seen.entry.bytes === stat.size && seen.modified === stat.mtimeMs && seen.changed === stat.ctimeMs &&
+  seen.inode === stat.ino
 
 /**
- * The state of a directory. With `store` the content of every file is in the store afterwards; without, only its hash is
+ * The state of a directory. With `keep` the content of every file is in the store afterwards; without, only its hash is
  * taken. Fails where a file goes on changing while it is read.
  */
 export const scan = async (options: {
@@ -133,25 +134,22 @@ export const scan = async (options: {
   for (const path of memory.keys()) if (!present.has(path)) memory.delete(path)
   await eachAtOnce(files, signal, async ({ path, stat }) => {
     const full = Path.join(root, path)
-    const mode = Number(stat.mode) & 0o777
     const seen = memory.get(path)
-    if (
-      seen?.settled === true && seen.size === stat.size && seen.mtimeNs === stat.mtimeNs &&
-      seen.ctimeNs === stat.ctimeNs && seen.ino === stat.ino && (!keep || await store.hasFile(seen.id))
-    ) {
-      entries.set(path, { kind: "file", id: seen.id, mode, bytes: Number(stat.size) })
+    if (seen !== undefined && isAsSeen(stat, seen) && (!keep || await store.hasFile(seen.entry.id))) {
+      entries.set(path, seen.entry)
       return
     }
     await orGone(path, async () => {
       for (let tries = 0; tries < 5; tries++) {
-        const before = await statOf(full)
-        let id = await hashFile(full, Number(before.size))
-        let bytes = Number(before.size)
+        const before = await fs.lstat(full)
+        let id = await hashFile(full, before.size)
+        let bytes = before.size
         if (keep && !await store.hasFile(id)) ({ bytes, id } = await store.putFile(full))
-        const after = await statOf(full)
-        if (before.mtimeNs !== after.mtimeNs || before.size !== after.size || before.ino !== after.ino) continue
-        memory.set(path, remember(after, id, nowNs()))
-        entries.set(path, { kind: "file", id, mode, bytes })
+        const after = await fs.lstat(full)
+        if (before.mtimeMs !== after.mtimeMs || before.size !== after.size || before.ino !== after.ino) continue
+        const entry: FileEntry = { kind: "file", id, mode: after.mode & 0o777, bytes }
+        memory.set(path, remember(after, entry))
+        entries.set(path, entry)
         return
       }
       throw new Error(`${path} goes on changing while it is read. Stop what writes it, or leave it out (ignored)`)
@@ -164,7 +162,7 @@ const checkLimit = (root: string, files: ReadonlyArray<Found>, limitBytes: numbe
   const tops = new Map<string, number>()
   let sum = 0
   for (const { path, stat } of files) {
-    const bytes = Number(stat.size)
+    const bytes = stat.size
     const name = path.split("/", 1)[0]!
     sum += bytes
     tops.set(name, (tops.get(name) ?? 0) + bytes)
@@ -189,7 +187,7 @@ export const fillDirectory = async (
   signal: AbortSignal
 ): Promise<Memory> => {
   const directories = new Set<string>()
-  const files: Array<readonly [string, Entry & { readonly kind: "file" }]> = []
+  const files: Array<readonly [string, FileEntry]> = []
   for (const [path, entry] of state) {
     let parent = entry.kind === "directory" ? path : Path.posix.dirname(path)
     for (; parent !== "." && !directories.has(parent); parent = Path.posix.dirname(parent)) directories.add(parent)
@@ -205,8 +203,9 @@ export const fillDirectory = async (
   for (const [path, entry] of state) if (entry.kind === "link") await fs.symlink(entry.target, Path.join(root, path))
   const memory: Memory = new Map()
   await eachAtOnce(files, signal, async ([path, entry]) => {
-    const stat = await statOf(Path.join(root, path))
-    memory.set(path, remember(stat, entry.id, nowNs()))
+    const stat = await fs.lstat(Path.join(root, path))
+    // A file system that cannot hold a mode must not make a change of every file.
+    memory.set(path, remember(stat, entry))
   })
   return memory
 }

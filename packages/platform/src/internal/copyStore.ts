@@ -91,6 +91,7 @@ export class CopyStore {
   readonly #lists = new Map<string, List>()
   /** Files whose content this process has seen to be what their name says. */
   readonly #verified = new Set<string>()
+  readonly #states = new Map<string, Promise<State>>()
   readonly #made = new Map<string, Promise<unknown>>()
 
   constructor(directory: string) {
@@ -229,8 +230,18 @@ export class CopyStore {
     return list.value
   }
 
-  /** Reads a state. */
+  /** Reads a state. Trees of one base share what was read: most experiments start from few commits. */
   async getState(id: string): Promise<State> {
+    const known = this.#states.get(id)
+    if (known !== undefined) return await known
+    const reading = this.#readState(id)
+    this.#states.set(id, reading)
+    if (this.#states.size > 8) this.#states.delete(this.#states.keys().next().value!)
+    reading.catch(() => this.#states.delete(id))
+    return await reading
+  }
+
+  async #readState(id: string): Promise<State> {
     const state = new Map<string, Entry>()
     const read = async (below: string, list: string): Promise<void> => {
       const entries = await this.#getList(list)

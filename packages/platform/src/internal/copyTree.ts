@@ -29,6 +29,8 @@ export interface Copy {
 /** What both copies and the source know of which files count. */
 export interface Rules {
   readonly isIgnored: (path: string) => boolean
+  /** Whether any can be. */
+  readonly ignores: boolean
 }
 
 const isSame = (one: Entry | undefined, other: Entry | undefined): boolean => {
@@ -82,7 +84,8 @@ export const stateOf = (
   longFileOperation("look through", copy.root, (signal) => {
     // What is part of the state already stays part of it, whatever is ignored.
     const own = new Set<string>()
-    for (const path of [...copy.headState.keys(), ...copy.baseState.keys(), ...copy.written]) {
+    const paths = rules.ignores ? [copy.headState.keys(), copy.baseState.keys(), copy.written] : []
+    for (const path of paths.flatMap((each) => [...each])) {
       for (let at = path; at !== "." && !own.has(at); at = Path.posix.dirname(at)) own.add(at)
     }
     const skip = (path: string) => rules.isIgnored(path) && !own.has(path)

@@ -22,7 +22,7 @@ export interface Repository extends Omit<Source, "kind"> {
 }
 
 /** Whether git would find a repository here, by what it looks for. Its own answer does not tell why it found none. */
-const hasRepository = async (directory: string): Promise<boolean> => {
+export const hasRepository = async (directory: string): Promise<boolean> => {
   for (let at = directory;; at = Path.dirname(at)) {
     if (await entryAt(Path.join(at, ".git")) !== undefined) return true
     if (await entryAt(Path.join(at, "HEAD")) !== undefined && await entryAt(Path.join(at, "objects")) !== undefined) {

@@ -12,7 +12,7 @@ import { randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { StandingTree } from "../Workspace.ts"
-import { codeOf, entryAt, fileOperation } from "./guardFiles.ts"
+import { codeOf, entryAt, fileOperation, removeIfEmpty } from "./guardFiles.ts"
 import { isAlive, startTicksOf, thisMachine } from "./processTable.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 
@@ -211,6 +211,19 @@ const standingIn = async (run: string): Promise<ReadonlyArray<StandingTree>> => 
   }
   return found
 }
+
+/** Removes what writers of records left that died in the middle, where nobody has the tree; then the run's directory, if empty. */
+export const tidyRun = (run: string): Effect.Effect<void, WorkspaceError> =>
+  fileOperation("tidy", run, async () => {
+    if (!(await entryAt(run))?.isDirectory()) return
+    for (const name of await fs.readdir(run)) {
+      const record = /^(\.owner-.+\.json)\.[0-9a-f]{12}$/s.exec(name)?.[1]
+      const root = record === undefined ? undefined : treeOf(Path.join(run, record))
+      if (root === undefined || ownerOf(root, await read(root)) !== "left") continue
+      await fs.rm(Path.join(run, name), { force: true })
+    }
+    await removeIfEmpty(run)
+  })
 
 /** The trees of one run, by the directory that they are in. */
 export const treesOfRun = (run: string): Effect.Effect<ReadonlyArray<StandingTree>, WorkspaceError> =>

@@ -56,6 +56,7 @@ import {
   claimTree,
   forgetTree,
   leaveTree,
+  tidyRun,
   treesBelow,
   treesOfRun
 } from "../internal/workspaceOwners.ts"
@@ -290,7 +291,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
             )
             removed.push(path)
           }
-          yield* fileOperation("remove", top, () => removeIfEmpty(top))
+          yield* tidyRun(top)
           return removed
         })
     })

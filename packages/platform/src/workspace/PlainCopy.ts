@@ -53,6 +53,7 @@ import {
   claimTree,
   forgetTree,
   leaveTree,
+  tidyRun,
   treesBelow,
   treesOfRun
 } from "../internal/workspaceOwners.ts"
@@ -93,8 +94,8 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
     const identity = cleanIdentity(options.identity ?? defaultIdentity, defaultIdentity)
     const ignored = (options.ignored ?? []).map((pattern) => compileGlob(pattern))
     const rules: Rules = {
+      ignores: ignored.length > 0,
       isIgnored: (path) => {
-        if (ignored.length === 0) return false
         const segments = path.split("/")
         return segments.some((_, index) => ignored.some((glob) => glob.matches(segments.slice(0, index + 1))))
       }
@@ -329,7 +330,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
             }
             removed.push(path)
           }
-          yield* fileOperation("remove", top, () => removeIfEmpty(top))
+          yield* tidyRun(top)
           yield* fileOperation("tidy", store.directory, () => store.tidy(Date.now()))
           return removed
         })
