@@ -83,8 +83,11 @@ const expected: Record<string, string> = {
     `panic: called \`Result::unwrap()\` on an \`Err\` value: Os { code: 2, kind: NotFound, message: "${noFile}" } (at unwrap.rs:4:22)`
 }
 const names = Object.keys(expected)
-/** These have prefixes, or lines without an end that prefixes cannot stand before, already. */
-const severalProcesses = new Set(["python-ranks", "python-progress"])
+/**
+ * Not to be had behind prefixes: these have prefixes already, or lines without an end; of the others the error is only a
+ * line that calls itself one, which is less than another process's traceback.
+ */
+const withoutPrefix = new Set(["python-ranks", "python-progress", "rust-returned", "python-logged", "node-survived"])
 
 describe("the root of what a real program printed is found", () => {
   it("for every recording that there is", () => {
@@ -142,7 +145,7 @@ describe("the root is found all the same", () => {
       (rank) => `worker-${rank}  | `
     ]
     for (const prefix of prefixes) {
-      for (const name of names.filter((one) => !severalProcesses.has(one))) {
+      for (const name of names.filter((one) => !withoutPrefix.has(one))) {
         const failing = recorded(name).split("\n")
         const lines = others.flatMap((line, i) => [
           `${prefix(i % 3)}${line}`,
@@ -151,17 +154,25 @@ describe("the root is found all the same", () => {
         const late = "Traceback (most recent call last):\n  File \"a.py\", line 1\nConnectionError: peer 7 has gone"
         const text = [...lines, ...late.split("\n").map((line) => `${prefix(1)}${line}`)].join("\n")
         const found = rootOf(text)
-        // A line that only calls itself an error is less than another process's traceback.
-        if (/^(?:rust-returned|python-logged|node-survived)$/.test(name)) continue
         assert.strictEqual(found, `${prefix(7).trim()} ${expected[name]}`, name)
       }
     }
   })
 
+  it("when a launcher ends with a report of its own, which only says that one of them failed", () => {
+    const launcher =
+      "Traceback (most recent call last):\n  File \"/usr/local/bin/torchrun\", line 8, in <module>\n    main()\n" +
+      "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \ntrain.py FAILED\n"
+    assert.strictEqual(rootOf(`${recorded("python-ranks")}${launcher}`), expected["python-ranks"])
+    assert.strictEqual(rootOf(`${recorded("c-overflow")}${launcher}`), expected["c-overflow"])
+  })
+
   it("when the log ends in the middle of it: then what there is is told", () => {
     for (const name of names) {
       const text = recorded(name)
-      for (let end = 0; end < text.length; end += 7) rootOf(text.slice(0, end))
+      for (let end = 1; end < text.length; end += 7) {
+        assert.match(rootOf(text.slice(0, end)) ?? "", /^(?!.*undefined).+$/s)
+      }
     }
   })
 })
