@@ -32,7 +32,7 @@ import {
 } from "./agent/AgentError.ts"
 import { findAnswer } from "./internal/agentAnswer.ts"
 import { turnFailed } from "./internal/agentFailure.ts"
-import { narrowed } from "./internal/agentLimits.ts"
+import { limitsRefused, narrowed } from "./internal/agentLimits.ts"
 import { repairPrompt } from "./internal/agentPrompt.ts"
 import { redactor } from "./internal/agentSecrets.ts"
 
@@ -272,6 +272,8 @@ export const make = (options: MakeOptions): CodingAgent["Service"] => {
           })
 
         const call = Effect.gen(function*() {
+          const wrong = limitsRefused(options.limits ?? {}) ?? limitsRefused(request.limits ?? {})
+          if (wrong !== undefined) return yield* fail({ _tag: "Unavailable", reason: "refused", detail: wrong })
           const first = yield* ask(request.prompt, false)
           const decoded = yield* findAnswer(first, request.schema)
           if (Result.isSuccess(decoded)) return { text: first, answer: decoded.success, ...settled }

@@ -72,6 +72,19 @@ describe("the scripted agent", () => {
       assert.match(error.message, /Give the call a `write`/)
     }).pipe(Effect.provide(Scripted.layer([{ text: "{}", edits: [{ file: "a", content: "" }] }]))))
 
+  it.effect("is not asked with limits that mean nothing", () =>
+    Effect.gen(function*() {
+      const agent = yield* CodingAgent
+      const request = { prompt: "", schema: Answer, directory: "/tree", phase: "planning" }
+      for (const limits of [{ rounds: 0 }, { rounds: 1.5 }, { rounds: NaN }, { costUsd: 0 }, { costUsd: NaN }]) {
+        const error = yield* Effect.flip(agent.run({ ...request, limits }))
+        assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "refused")
+        assert.match(error.message, /limits\.(?:rounds|costUsd) is \S+: give a/)
+      }
+      yield* agent.run({ ...request, limits: { rounds: Infinity, costUsd: Infinity, time: "Infinity" } })
+      assert.deepStrictEqual((yield* calls).map(({ turns }) => turns.length), [0, 0, 0, 0, 0, 1])
+    }).pipe(Effect.provide(Scripted.layer(["{\"summary\":\"\"}"]))))
+
   it.effect("says so when its script is at its end", () =>
     Effect.gen(function*() {
       yield* run()

@@ -2,8 +2,11 @@
 import * as Duration from "effect/Duration"
 import type { Limits } from "../CodingAgent.ts"
 
-const smaller = (one: number | undefined, other: number | undefined): number | undefined =>
-  one === undefined ? other : other === undefined ? one : Math.min(one, other)
+/** No limit is undefined, also where somebody wrote it as infinite. */
+const smaller = (one = Infinity, other = Infinity): number | undefined => {
+  const least = Math.min(one, other)
+  return least === Infinity ? undefined : least
+}
 
 /** The smaller of both, each. */
 export const narrowed = (own: Limits, asked: Limits): {
@@ -16,8 +19,18 @@ export const narrowed = (own: Limits, asked: Limits): {
   )
   const millis = smaller(one, other)
   return {
-    time: millis === undefined || millis === Infinity ? undefined : Duration.millis(millis),
+    time: millis === undefined ? undefined : Duration.millis(millis),
     costUsd: smaller(own.costUsd, asked.costUsd),
     rounds: smaller(own.rounds, asked.rounds)
   }
+}
+
+/** What is wrong with limits, in words; undefined where nothing is. */
+export const limitsRefused = (limits: Limits): string | undefined => {
+  const { costUsd, rounds } = limits
+  if (rounds !== undefined && !(rounds === Infinity || (Number.isInteger(rounds) && rounds >= 1))) {
+    return `limits.rounds is ${rounds}: give a whole number of 1 or more`
+  }
+  if (costUsd !== undefined && !(costUsd > 0)) return `limits.costUsd is ${costUsd}: give a number of US$ above 0`
+  return undefined
 }

@@ -7,13 +7,16 @@
  */
 import * as Redacted from "effect/Redacted"
 
+/** Shorter is no secret, but what people give a server that wants none ("none", "x"): an everyday word, or a letter. */
+const shortestSecret = 8
+
 /** What stands in the place of a secret. */
 export const redactedMark = "<redacted>"
 
 /** A function that replaces every form of these secrets. Longest first, for one may hold another. */
 export const redactor = (secrets: ReadonlyArray<Redacted.Redacted>): (text: string) => string => {
   const forms = [...new Set(secrets.flatMap((secret) => formsOf(Redacted.value(secret))))]
-    .filter((form) => form !== "")
+    .filter((form) => form.length >= shortestSecret)
     .sort((one, other) => other.length - one.length)
   return (text) => forms.reduce((cleaned, form) => cleaned.replaceAll(form, redactedMark), text)
 }
