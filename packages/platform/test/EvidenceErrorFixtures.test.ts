@@ -171,7 +171,7 @@ describe("the root is found all the same", () => {
     for (const name of names) {
       const text = recorded(name)
       for (let end = 1; end < text.length; end += 7) {
-        assert.match(rootOf(text.slice(0, end)) ?? "", /^(?!.*undefined).+$/s)
+        assert.match(rootOf(text.slice(0, end)) ?? "", /^(?!.*undefined(?!\.c)).+$/s)
       }
     }
   })
