@@ -131,8 +131,13 @@ describe("the reply", () => {
 
   it.effect("that is a refusal of the model is told as that", () =>
     Effect.gen(function*() {
-      for (const message of [{ content: null, refusal: "I cannot." }, { content: "{\"n\":1}" }]) {
-        const { result } = yield* run(() => json(ok(message, "content_filter")))
+      for (
+        const [message, finish] of [
+          [{ content: null, refusal: "I cannot." }, "stop"],
+          [{ content: "{\"n\":1}" }, "content_filter"]
+        ] as const
+      ) {
+        const { result } = yield* run(() => json(ok(message, finish)))
         assert.ok(result._tag === "Failure" && result.failure._tag === "AgentUnavailable")
         assert.strictEqual(result.failure.reason, "refused")
       }

@@ -7,6 +7,7 @@ import { afterEach, beforeEach } from "vitest"
 import * as Recorded from "../src/agent/Recorded.ts"
 import * as Scripted from "../src/agent/Scripted.ts"
 import { type AgentCall, type AgentRequest, CodingAgent, type Turn, type Write } from "../src/CodingAgent.ts"
+import { changesBetween, look } from "../src/internal/recordedTree.ts"
 import * as CodingAgentSuite from "../src/testing/CodingAgentSuite.ts"
 import { passingTime } from "../src/testing/ExecutionSuite.ts"
 
@@ -240,6 +241,18 @@ describe("a recording", () => {
       assert.deepStrictEqual(contents(other), expected)
       assert.deepStrictEqual(expected["binary"], ["\u0000\u00ff\u00fe\n", false])
       assert.deepStrictEqual(expected["run.sh"], ["#!/bin/sh\n", true])
+    }))
+
+  it.effect("sees a change that the times of a file do not show", () =>
+    Effect.gen(function*() {
+      fs.writeFileSync(join(tree, "a"), "new")
+      const bounds = { ignored: [], changeBytes: 100 }
+      const after = yield* look(tree, bounds)
+      // A clock that stands still for a moment, as those of file systems do: all is as it was, but the content.
+      const before = new Map([...after].map(([file, entry]) => [file, { ...entry, content: "of the old" }]))
+      const changes = yield* changesBetween(tree, before, after, bounds)
+      assert.deepStrictEqual(changes.map(({ file }) => file), ["a"])
+      assert.deepStrictEqual(yield* changesBetween(tree, after, after, bounds), [])
     }))
 
   it.effect("holds the path of no directory, and answers with the one that it is replayed in", () =>

@@ -137,13 +137,8 @@ const requestBody = (options: ModelOptions, request: WireRequest): unknown => ({
 })
 
 const messageBody = (message: WireMessage, cached: boolean): unknown => {
-  // Empty texts are refused, and text after results of tools has to stand behind all of them.
-  const parts = message.parts.filter((part) => part.type !== "text" || part.text.trim() !== "")
-  const ordered = [
-    ...parts.filter((part) => part.type === "tool-result"),
-    ...parts.filter((part) => part.type !== "tool-result")
-  ]
-  const content = (message.role === "user" ? ordered : parts).map(partBody)
+  // Empty texts are refused.
+  const content = message.parts.filter((part) => part.type !== "text" || part.text.trim() !== "").map(partBody)
   const last = content.length - 1
   return {
     role: message.role,
