@@ -127,7 +127,9 @@ const table: Readonly<Record<FailureKind, Omit<FailurePolicy, "kind">>> = {
     phase: "job",
     recovery: "retryStep",
     blamesChanges: false,
-    lookAt: "whether the machine was restarted or killed the job's processes (out of memory) at that time"
+    lookAt:
+      "whether the machine was restarted or killed the job's processes (out of memory) at that time; on a cluster, " +
+      "whether it was preempted or its node failed (details.status), and verdict.json of the job"
   },
   metrics_collection_failed: {
     phase: "metrics",

@@ -184,6 +184,27 @@ describe("a job that gives no measurement", () => {
       is: { kind: "job_lost", phase: "job", message: /^The job was lost: its host was restarted$/ }
     },
     {
+      name: "is preempted by a more urgent job",
+      does: {
+        durationMillis: 1_000,
+        lost: { atMillis: 500, reason: "Slurm took job 7 its machine away", cause: "preempted" }
+      },
+      is: { kind: "job_lost", phase: "job", message: /^The job was preempted: Slurm took job 7 its machine away$/ }
+    },
+    {
+      name: "loses its machine",
+      does: {
+        durationMillis: 1_000,
+        stdout: "loading\n",
+        lost: { atMillis: 500, reason: "Slurm says of job 7: NODE_FAIL", cause: "nodeFailed" }
+      },
+      is: {
+        kind: "job_lost",
+        phase: "job",
+        message: /^The job was lost with its machine: Slurm says of job 7: NODE_FAIL$/
+      }
+    },
+    {
       name: "ends well without the metric",
       does: { stdout: "speed=12 items\n" },
       is: {
