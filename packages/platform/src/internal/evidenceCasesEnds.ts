@@ -156,7 +156,8 @@ export const endCases = <E, R>(
       const at = workingDirectory === undefined ? {} : { workingDirectory }
       const record = yield* evidence.collect(handle, status, at)
       assert.deepStrictEqual(yield* evidence.collect(handle, status, at), record)
-      assert.deepStrictEqual(Schema.decodeUnknownSync(EvidenceRecord)(JSON.parse(JSON.stringify(record))), record)
+      const copy: unknown = JSON.parse(JSON.stringify(record))
+      assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(EvidenceRecord)(copy), record)
     })
   }
 ]
