@@ -1,5 +1,5 @@
 // The layers of agents that are programs, with programs that do what the real ones cannot be made to do.
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -10,7 +10,11 @@ import * as ClaudeCli from "../../src/agent/ClaudeCli.ts"
 import * as CodexCli from "../../src/agent/CodexCli.ts"
 import { type AgentCall, CodingAgent } from "../../src/CodingAgent.ts"
 import * as CodingAgentSuite from "../../src/testing/CodingAgentSuite.ts"
+import { ownTemporary } from "../real/support/leftovers.ts"
 import { fakeClaude, fakeCodex, programOf } from "./support/fakeAgents.ts"
+
+const { homes, remove } = ownTemporary()
+afterAll(remove)
 
 const temporary = Effect.acquireRelease(
   Effect.sync(() => fs.realpathSync(fs.mkdtempSync(Path.join(os.tmpdir(), "espalier agent's ")))),
@@ -95,8 +99,6 @@ const stubborn = `
   child.stdout.once("data", () => require("node:fs").writeFileSync("pids", process.pid + "\\n" + child.pid + "\\n"))
   setInterval(() => {}, 1000)
 `
-
-const homes = () => fs.readdirSync(os.tmpdir()).filter((name) => /^espalier-agent-(?!programs)/.test(name))
 
 describe("an agent that is a program", () => {
   it.live("gets its arguments as they are, its prompt on standard input, and of the environment only what is on the list", () =>
@@ -203,12 +205,11 @@ describe("an agent that is a program", () => {
       for (const [name, layer] of both(home, stubborn, { limits: { time: "1500 millis" } })) {
         const tree = Path.join(home, name)
         fs.mkdirSync(tree)
-        const before = homes()
         const error = yield* Effect.flip(ask(layer, tree))
         assert.strictEqual(error._tag === "AgentLimitReached" && error.limit, "time")
         const pids = yield* linesOf(Path.join(tree, "pids"), 2)
         assert.deepStrictEqual(pids.map(Number).map(isAlive), [false, false])
-        assert.deepStrictEqual(homes(), before)
+        assert.deepStrictEqual(homes(), [])
       }
     }).pipe(Effect.scoped))
 

@@ -1,6 +1,6 @@
 // Claude's real program against a double of its provider on this machine: what it does with the flags that the layer
 // gives it, tried instead of believed.
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -12,7 +12,10 @@ import * as CodingAgentSuite from "../../src/testing/CodingAgentSuite.ts"
 import { claudeProgram, path } from "./support/agentPrograms.ts"
 import { anthropicDouble, fails, hangs, type Move, says, toolResults, uses } from "./support/anthropicDouble.ts"
 import { type Double, trap } from "./support/httpDouble.ts"
-import { homes, processesOf, temporary } from "./support/leftovers.ts"
+import { ownTemporary, processesOf, temporary } from "./support/leftovers.ts"
+
+const { homes, remove } = ownTemporary()
+afterAll(remove)
 
 const program = claudeProgram()
 const key = "sk-ant-double-0123456789"
@@ -59,9 +62,12 @@ describe("Claude's program keeps what every coding agent promises", () => {
 const Done = Schema.Struct({ done: Schema.Boolean })
 const done = says("{\"done\": true}")
 
+/** As no shell would like it. */
+const treeName = "-tree 'a' \"b\" $(touch pwned) `id` *ü"
+
 /** A tree with a file in it, and a link that leads out of it. */
 const tree = Effect.map(temporary, (home) => {
-  const directory = Path.join(home, "tree")
+  const directory = Path.join(home, treeName)
   fs.mkdirSync(directory)
   fs.writeFileSync(Path.join(directory, "main.ts"), "slow()\n")
   fs.symlinkSync(home, Path.join(directory, "link"))
@@ -92,7 +98,6 @@ describe("Claude's program", () => {
         uses("Write", { file_path: Path.join(directory, "new.ts"), content: "new()\n" }),
         done
       ])
-      const before = homes()
       const { answer, costUsd, usage } = yield* ask(double, directory, {}, granted)
       assert.deepStrictEqual(answer, { done: true })
       assert.strictEqual(fs.readFileSync(file, "utf8"), "fast()\n")
@@ -104,7 +109,7 @@ describe("Claude's program", () => {
       assert.sameMembers(first!.body.tools.map((tool) => tool.name), ["Read", "Grep", "Glob", "Edit", "Write"])
       assert.include(JSON.stringify(first!.body.messages), "Make it faster.")
       assert.deepStrictEqual(double.strays, [])
-      assert.deepStrictEqual(homes(), before)
+      assert.deepStrictEqual(homes(), [])
       assert.sameMembers(fs.readdirSync(directory), ["link", "main.ts", "new.ts"])
     }).pipe(Effect.scoped))
 
@@ -148,7 +153,7 @@ describe("Claude's program", () => {
         [true, true, true, true, true, true],
         results.join("\n")
       )
-      assert.sameMembers(fs.readdirSync(home), ["tree"])
+      assert.sameMembers(fs.readdirSync(home), [treeName])
       assert.deepStrictEqual(fs.readdirSync(Path.join(directory, ".git", "hooks")), [])
       assert.isFalse(fs.existsSync(Path.join(directory, ".claude")))
     }).pipe(Effect.scoped))
@@ -222,7 +227,6 @@ describe("Claude's program", () => {
   it.live("leaves no process and no home behind when the call is given up", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
-      const before = homes()
       const double = yield* anthropicDouble([hangs])
       const calls: Array<AgentCall> = []
       const record = (call: AgentCall) => Effect.sync(() => void calls.push(call))
@@ -231,14 +235,13 @@ describe("Claude's program", () => {
       assert.isNotEmpty(processesOf(directory))
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(processesOf(directory), [])
-      assert.deepStrictEqual(homes(), before)
+      assert.deepStrictEqual(homes(), [])
       assert.deepStrictEqual(calls.map(({ interrupted }) => interrupted), [true])
     }).pipe(Effect.scoped))
 
   it.live("does not outlive an engine that is killed", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
-      const before = homes()
       const double = yield* anthropicDouble([hangs])
       const script = Path.join(import.meta.dirname, "support", "askingEngine.ts")
       const engine = spawn(process.execPath, ["--conditions=espalier-source", script, program, double.url, directory], {
@@ -248,7 +251,7 @@ describe("Claude's program", () => {
       engine.kill("SIGKILL")
       yield* Effect.promise(() => once(engine, "exit"))
       yield* Effect.sleep("50 millis").pipe(
-        Effect.repeat({ while: () => processesOf(directory).length > 0 || homes().length > before.length }),
+        Effect.repeat({ while: () => processesOf(directory).length > 0 || homes().length > 0 }),
         Effect.timeout("20 seconds")
       )
     }).pipe(Effect.scoped))

@@ -1,6 +1,6 @@
 // Codex' real program against a double of its provider on this machine: what it does with the flags that the layer gives
 // it, and what its own sandbox holds, tried instead of believed.
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import * as fs from "node:fs"
 import * as Path from "node:path"
@@ -9,8 +9,11 @@ import { type AgentCall, type AgentRequest, CodingAgent } from "../../src/Coding
 import * as CodingAgentSuite from "../../src/testing/CodingAgentSuite.ts"
 import { codexProgram, path } from "./support/agentPrograms.ts"
 import { type Double, trap } from "./support/httpDouble.ts"
-import { homes, processesOf, temporary } from "./support/leftovers.ts"
+import { ownTemporary, processesOf, temporary } from "./support/leftovers.ts"
 import { fails, hangs, type Move, openAiDouble, patches, runs, says, toolResults } from "./support/openAiDouble.ts"
+
+const { homes, remove } = ownTemporary()
+afterAll(remove)
 
 const program = codexProgram()
 const key = "sk-double-0123456789"
@@ -62,9 +65,12 @@ describe("Codex' program keeps what every coding agent promises", () => {
 const Done = Schema.Struct({ done: Schema.Boolean })
 const done = says("{\"done\": true}")
 
+/** As no shell would like it. */
+const treeName = "-tree 'a' \"b\" $(touch pwned) `id` *ü"
+
 /** A tree with a file in it, and a link that leads out of it. */
 const tree = Effect.map(temporary, (home) => {
-  const directory = Path.join(home, "tree")
+  const directory = Path.join(home, treeName)
   fs.mkdirSync(Path.join(directory, ".git"), { recursive: true })
   fs.writeFileSync(Path.join(directory, "main.ts"), "slow()\n")
   fs.symlinkSync(home, Path.join(directory, "link"))
@@ -93,7 +99,6 @@ describe("Codex' program", () => {
         runs("echo 'new()' > new.ts"),
         done
       ])
-      const before = homes()
       const { answer, costUsd, usage } = yield* ask(double, directory, {}, granted)
       assert.deepStrictEqual(answer, { done: true })
       assert.strictEqual(fs.readFileSync(Path.join(directory, "main.ts"), "utf8"), "fast()\n")
@@ -105,7 +110,7 @@ describe("Codex' program", () => {
       assert.strictEqual(first?.body.model, "gpt-5-codex")
       assert.include(JSON.stringify(first?.body.input), "Make it faster.")
       assert.deepStrictEqual(double.strays, [])
-      assert.deepStrictEqual(homes(), before)
+      assert.deepStrictEqual(homes(), [])
       assert.sameMembers(fs.readdirSync(directory), [".git", "link", "main.ts", "new.ts"])
     }).pipe(Effect.scoped))
 
@@ -154,7 +159,7 @@ describe("Codex' program", () => {
         [true, true, true, true, true, true],
         results.join("\n")
       )
-      assert.sameMembers(fs.readdirSync(home), ["tree"])
+      assert.sameMembers(fs.readdirSync(home), [treeName])
       assert.deepStrictEqual(fs.readdirSync(Path.join(directory, ".git")), [])
       assert.isFalse(fs.existsSync("/tmp/espalier-escaped"))
     }).pipe(Effect.scoped))
@@ -215,6 +220,25 @@ describe("Codex' program", () => {
       assert.deepStrictEqual(answer, { done: true })
     }).pipe(Effect.scoped))
 
+  it.live("uses a login that is there, with none of its settings, and leaves no session in it", () =>
+    Effect.gen(function*() {
+      const { directory, home } = yield* tree
+      const login = Path.join(home, "login")
+      fs.mkdirSync(login)
+      fs.writeFileSync(
+        Path.join(login, "auth.json"),
+        JSON.stringify({ auth_mode: "apikey", OPENAI_API_KEY: "sk-login" })
+      )
+      fs.writeFileSync(Path.join(login, "config.toml"), "model = \"another\"\n")
+      const double = yield* openAiDouble([done])
+      const extra = [`--config=openai_base_url=${JSON.stringify(`${double.url}/v1`)}`]
+      yield* ask(double, directory, { apiKey: undefined, login, arguments: extra })
+      assert.strictEqual(double.asked[0]?.headers.authorization, "Bearer sk-login")
+      assert.strictEqual(double.asked[0]?.body.model, "gpt-5-codex")
+      assert.notInclude(fs.readdirSync(login), "sessions")
+      assert.deepStrictEqual(double.strays.filter((stray) => stray !== "GET /v1/responses"), [])
+    }).pipe(Effect.scoped))
+
   it.live("refuses a limit of cost where it cannot be kept", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
@@ -240,7 +264,6 @@ describe("Codex' program", () => {
   it.live("leaves no process and no home behind when the call is given up", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
-      const before = homes()
       const double = yield* openAiDouble([hangs])
       const calls: Array<AgentCall> = []
       const record = (call: AgentCall) => Effect.sync(() => void calls.push(call))
@@ -249,7 +272,7 @@ describe("Codex' program", () => {
       assert.isNotEmpty(processesOf(directory))
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(processesOf(directory), [])
-      assert.deepStrictEqual(homes(), before)
+      assert.deepStrictEqual(homes(), [])
       assert.deepStrictEqual(calls.map(({ interrupted }) => interrupted), [true])
     }).pipe(Effect.scoped))
 

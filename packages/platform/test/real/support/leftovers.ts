@@ -37,7 +37,12 @@ export const temporary = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** The homes of calls that are there now. */
-export const homes = (): ReadonlyArray<string> =>
-  readdirSync(tmpdir()).filter((name) => name.startsWith("espalier-agent-"))
-    .filter((name) => name !== "espalier-agent-programs")
+/** Gives this test file temporary files of its own, so that `homes` are those of its own calls. */
+export const ownTemporary = (): { readonly homes: () => ReadonlyArray<string>; readonly remove: () => void } => {
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), "espalier-test-")))
+  process.env["TMPDIR"] = directory
+  return {
+    homes: () => readdirSync(directory).filter((name) => name.startsWith("espalier-agent-")),
+    remove: () => rmSync(directory, { recursive: true, force: true })
+  }
+}
