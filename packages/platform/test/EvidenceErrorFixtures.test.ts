@@ -199,6 +199,29 @@ describe("hostile output", () => {
     assert.ok((scan.found()?.text.length ?? 0) < 5000)
   })
 
+  it("that goes on for ever takes the memory of a little: one that kept it all would run into the time-out", () => {
+    const endless: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+      ["==1==ERROR: AddressSanitizer: SEGV on unknown address", ["READ of size 4 at 0x0 thread T0"]],
+      ["thread 'main' panicked at a.rs:1:1:", ["message", "  left: 1", " right: 2"]],
+      ["# A fatal error has been detected by the Java Runtime Environment:", ["#  SIGSEGV (0xb) at pc=1"]],
+      ["panic: a", ["\tpanic: b", "goroutine 1 [running]:", "main.f()", "\t/a.go:1 +0x1"]],
+      ["Error: a", ["    at f (a.js:1:1)", "  [cause]: Error: b"]],
+      ["", [
+        "Traceback (most recent call last):",
+        "  File \"a.py\", line 1, in f",
+        "ValueError: x",
+        "During handling of the above exception, another exception occurred:"
+      ]]
+    ]
+    for (const [first, rest] of endless) {
+      const scan = new ErrorScan()
+      scan.line(first)
+      for (let i = 0; i < 50_000; i++) scan.line(rest[i % rest.length]!)
+      const text = scan.found()?.text ?? ""
+      assert.ok(text !== "" && text.length < 3000, `${first} ${text.length}`)
+    }
+  })
+
   it("of ten thousand processes takes the memory of a few", () => {
     const scan = new ErrorScan()
     for (let i = 0; i < 10_000; i++) scan.line(`[rank${i}]: Error: ${i}`)

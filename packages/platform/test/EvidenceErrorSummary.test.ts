@@ -173,6 +173,14 @@ describe("a summary", () => {
     )
   })
 
+  it("has the root also when what was thrown last is long", () => {
+    const long = "x".repeat(5000)
+    const text = summary(
+      `Error: ${long}\n    at a (/app/a.js:1:1) {\n  [cause]: Error: the root\n      at b (/app/b.js:2:2)\n}\n`
+    )
+    assert.match(text ?? "", /\.\.\., caused by Error: the root \(at b \(\/app\/b\.js:2:2\)\)$/)
+  })
+
   it("is bounded", () => {
     assert.ok((summary(`Error: ${"x".repeat(10_000)}\n`) ?? "").length < 700)
   })

@@ -61,16 +61,21 @@ export class Findings {
   }
 }
 
-/** "outer, caused by root (at place)"; what is missing or said already is left out. */
+const clip = (text: string, length: number): string => text.length > length ? `${text.slice(0, length)}...` : text
+
+/**
+ * "outer, caused by root (at place)"; what is missing or said already is left out. Each part is bounded by itself: a long
+ * message must not push the root out of what a person sees.
+ */
 export const describeError = (
   outer: string,
   root: string | undefined,
   place: string | undefined,
   link = "caused by"
-): string =>
-  `${outer}${root === undefined || root === outer ? "" : `, ${link} ${root}`}${
-    place === undefined ? "" : ` (at ${place})`
-  }`
+): string => {
+  const cause = root === undefined || root === outer ? "" : `, ${link} ${clip(root, 200)}`
+  return `${clip(outer, cause === "" ? 400 : 200)}${cause}${place === undefined ? "" : ` (at ${clip(place, 120)})`}`
+}
 
 /** Whether a line of a log announces what comes next as an error that somebody caught. */
 export const announcesLogged = (line: string): boolean =>

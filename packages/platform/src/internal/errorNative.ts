@@ -8,7 +8,8 @@ interface Crash {
   readonly at: number
   readonly sureness: Sureness
   text: string
-  place: string | undefined
+  /** What it did to memory stands in one line; others like it are of something else. */
+  hasAccess: boolean
 }
 
 const sanitizer = /^==\d+==\s*ERROR: (\w+Sanitizer: .+)$|^WARNING: (ThreadSanitizer: .+?)(?: \(pid=\d+\))?$/
@@ -81,7 +82,7 @@ export class NativeErrors implements ErrorReader {
   }
 
   private begin(text: string, at: number, sureness: Sureness): void {
-    this.crash = { at, sureness, text, place: undefined }
+    this.crash = { at, sureness, text, hasAccess: false }
     this.tell(sureness, text, at)
   }
 
@@ -96,6 +97,8 @@ export class NativeErrors implements ErrorReader {
     }
     const access = /^\s*((?:READ|WRITE) of size \d+)|signal is caused by a (READ|WRITE)/.exec(text)
     if (access !== null) {
+      if (crash.hasAccess) return true
+      crash.hasAccess = true
       crash.text += `, ${access[1] ?? access[2]}`
       this.tell(crash.sureness, crash.text, crash.at)
       return true
@@ -133,7 +136,7 @@ export class NativeErrors implements ErrorReader {
       this.machine = undefined
       this.tell("ended", `${machine.text} (at ${rest.replaceAll(/\s+/g, " ")})`, machine.at)
     } else if (rest.startsWith("Problematic frame:")) machine.isFrameNext = true
-    else if (/^SIG\w+ |^Internal Error|^Native memory allocation/.test(rest)) {
+    else if (machine.text.length < 300 && /^SIG\w+ |^Internal Error|^Native memory allocation/.test(rest)) {
       machine.text += `: ${rest.replace(/ at pc=.*$/, "")}`
       this.tell("ended", machine.text, machine.at)
     }

@@ -134,6 +134,8 @@ export class PythonErrors implements ErrorReader {
   private add(raised: Raised): void {
     // The members of a group after the first one are not the root.
     if (this.chainLink === "the first of them" && this.chain.length >= 2) return
+    // Only the first and the last of a chain are told, however long it is.
+    if (this.chain.length > 1) this.chain.pop()
     this.chain.push(raised)
     this.tell()
   }

@@ -67,7 +67,7 @@ export class RustErrors implements ErrorReader {
     }
     // What `assert_eq!` compares stands in two lines of its own.
     const side = /^\s+((?:left|right): .*)$/.exec(text)?.[1]
-    if (side !== undefined) {
+    if (side !== undefined && panic.message.length < 2000) {
       panic.message += `, ${side}`
       this.tell(panic)
       return true
