@@ -102,6 +102,15 @@ const pidOf = (directory: string, file: string): number | undefined => {
   }
 }
 
+/** The state in which Slurm saw the job's end, where that was asked for. */
+const saidOf = (directory: string): string | undefined => {
+  try {
+    return JSON.parse(JSON.parse(readFileSync(join(directory, "verdict.json"), "utf8")).word).state
+  } catch {
+    return undefined // no verdict, or one without Slurm's word
+  }
+}
+
 interface Outcome {
   readonly key: string
   readonly id?: string
@@ -146,6 +155,13 @@ const finish = async (
     await last.ended
   } else if (last.child.exitCode !== 0) faults.push(`${what}: the engine failed: ${last.said().slice(0, 1000)}`)
   return last.outcomes()
+}
+
+/** Slurm drains a node some time after the fault: nothing starts on it until somebody looks. */
+const resumeDrained = (slurm: TestSlurm | undefined): void => {
+  if (slurm === undefined || !/DRAIN/.test(slurm.run("scontrol", "--oneliner", "show", "nodes"))) return
+  slurm.run("scontrol", "update", "NodeName=ALL", "State=RESUME")
+  count("slurm: nodes drained by Slurm, and resumed")
 }
 
 const round = async (
@@ -223,6 +239,7 @@ const round = async (
     // Every third time nobody is there for a while, so that jobs end unwatched.
     if (number % 3 === 0) await pause(1500)
   }
+  const administrator = setInterval(() => resumeDrained(slurm), 3000)
   if (victim !== "engine" && !(await inTime(engine.ended, patienceMillis))) {
     faults.push(`${what}: the engine that lived on had no answer within ${patienceMillis / 1000} s`)
     engine.child.kill("SIGKILL")
@@ -230,6 +247,7 @@ const round = async (
   }
   const first = engine.outcomes()
   const last = await finish(place, requests, what)
+  clearInterval(administrator)
 
   await Effect.runPromise(
     Effect.gen(function*() {
@@ -259,7 +277,7 @@ const round = async (
         const truth = readTruth(text)
         // The victim was the first job's; the second only suffers from what serves both.
         const shared = victim === "slurmctld" || victim === "slurmd" || request === hit
-        for (const fault of faultsOf(shared ? victim : "engine", truth, status)) {
+        for (const fault of faultsOf(shared ? victim : "engine", truth, status, saidOf(join(place.directory, id)))) {
           faults.push(`${what}: ${request.key}: ${fault}`)
         }
         for (const pid of [...text.matchAll(/^start (\d+)$/gm)].map((match) => Number(match[1]))) {
