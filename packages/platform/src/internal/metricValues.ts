@@ -86,7 +86,7 @@ export class Values {
     this.keepAtMost = take === "all" && warmup?._tag !== "Fraction" ? keepAtMost : keptValues
   }
 
-  /** `field`: what stands in the field that the warm-up goes by. True when the value was used, or may be. */
+  /** `field`: the number in the field that the warm-up goes by, where there is one. */
   add(value: number, field?: number): void {
     const { warmup } = this
     if (warmup?._tag === "Values" && this.discarded < warmup.count) this.discarded++
