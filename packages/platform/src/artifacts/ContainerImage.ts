@@ -23,7 +23,15 @@ import { checkName, lookupFailed } from "../internal/artifactLookup.ts"
 import { makeTurns } from "../internal/artifactTurns.ts"
 import { attempt, beginBuild, type Build } from "../internal/commandBuild.ts"
 import { writeLog } from "../internal/commandLog.ts"
-import { buildArgv, imageId, imageName, keyOf, problemsOf, tagArguments } from "../internal/containerCommand.ts"
+import {
+  buildArgv,
+  fullName,
+  imageId,
+  imageName,
+  keyOf,
+  problemsOf,
+  tagArguments
+} from "../internal/containerCommand.ts"
 import { ask, engineMissing, type EngineTrouble, findImage, inspectImage } from "../internal/containerEngine.ts"
 import { placeOfBuild } from "../internal/containerPlace.ts"
 
@@ -48,7 +56,7 @@ export interface Options {
   readonly target?: string | undefined
   /** Values of the Dockerfile's `ARG`s. They can be read from the image: no place for secrets. */
   readonly buildArguments?: Readonly<Record<string, string>> | undefined
-  /** Labels beside `espalier.commit` and `espalier.build`. podman puts variables in their values in place. */
+  /** Labels beside `espalier.commit` and `espalier.build`. */
   readonly labels?: Readonly<Record<string, string>> | undefined
   /** More options of the engine's build, each as one `--name=value`, such as `--network=none` or `--pull`. */
   readonly buildOptions?: ReadonlyArray<string> | undefined
@@ -222,7 +230,7 @@ const resolve = (
   if ("name" in sought && !isArtifactName(sought.name)) return Effect.undefined
   const [subject, found] = "commit" in sought
     ? [sought.commit, findImage(options, keyOf(options, sought.commit))] as const
-    : [sought.name, inspectImage(options, sought.name)] as const
+    : [sought.name, inspectImage(options, fullName(sought.name))] as const
   return found.pipe(
     Effect.map((id) => id === undefined ? undefined : image(id)),
     Effect.mapError(asLookup(subject))
@@ -241,10 +249,9 @@ const tag = (options: Options, artifact: Artifact, name: string): Effect.Effect<
     const id = artifact.kind === "image" ? imageId(artifact.reference) : undefined
     if (id === undefined) return yield* unknown
     const inTrouble = Effect.mapError(asLookup(artifact.reference))
-    if ((yield* inTrouble(inspectImage(options, id))) === undefined) return yield* unknown
-    const { exitCode, stderr } = yield* inTrouble(ask(options, tagArguments(id, name)))
+    const { exitCode, stderr } = yield* inTrouble(ask(options, tagArguments(id, fullName(name))))
     if (exitCode === 0) return
-    yield* inTrouble(findImage(options, "none"))
+    if ((yield* inTrouble(inspectImage(options, id))) === undefined) return yield* unknown
     return yield* lookupFailed(
       "unusable",
       artifact.reference,

@@ -25,16 +25,21 @@ const shown = (line: string): string => {
   return plain.slice(plain.lastIndexOf("\r") + 1).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
 }
 
-/** The last lines of a file. A line that is cut in two at its start is left out, unless it is the only one. */
+/** The last lines of an open file. A line that is cut in two at its start is left out, unless it is the only one. */
+export const tailOf = async (handle: fs.FileHandle): Promise<string> => {
+  const { size } = await handle.stat()
+  const start = Math.max(0, size - tailBytes)
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - start), 0, size - start, start)
+  const lines = buffer.subarray(0, bytesRead).toString("utf8").trimEnd().split("\n")
+  if (start > 0 && lines.length > 1) lines.shift()
+  return lines.slice(-tailLines).map(shown).join("\n")
+}
+
+/** The last lines of a file. */
 export const readTail = async (file: string): Promise<string> => {
   const handle = await fs.open(file, "r")
   try {
-    const { size } = await handle.stat()
-    const start = Math.max(0, size - tailBytes)
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - start), 0, size - start, start)
-    const lines = buffer.subarray(0, bytesRead).toString("utf8").trimEnd().split("\n")
-    if (start > 0 && lines.length > 1) lines.shift()
-    return lines.slice(-tailLines).map(shown).join("\n")
+    return await tailOf(handle)
   } finally {
     await handle.close()
   }

@@ -84,6 +84,10 @@ export const problemsOf = (options: Options): ReadonlyArray<string> => {
   return problems
 }
 
+/** podman takes several files in one argument, and so reads this one as a line of CSV. */
+const fileArgument = ({ engine }: Options, file: string): string =>
+  engine === "podman" && /[",\r\n]/.test(file) ? `--file="${file.replaceAll("\"", "\"\"")}"` : `--file=${file}`
+
 /** The whole build command. Each value is one argument with its option, so that no value can become an option. */
 export const buildArgv = (
   options: Options,
@@ -93,11 +97,11 @@ export const buildArgv = (
   options.program ?? options.engine,
   ...options.engineArguments ?? [],
   "build",
-  `--file=${paths.file}`,
+  fileArgument(options, paths.file),
   `--iidfile=${paths.idFile}`,
   `--tag=${imageName(options, commit)}`,
   ...sorted(options.labels).map(([name, value]) => `--label=${name}=${value}`),
-  // podman reads labels as a Dockerfile's text, with quotes and variables: what is plain everywhere is the same everywhere.
+  // Engines write labels into the text of a Dockerfile on the way: what is plain is plain for all of them.
   `--label=${labels.commit}=${encodeURIComponent(commit)}`,
   `--label=${labels.build}=${keyOf(options, commit)}`,
   ...(options.target === undefined ? [] : [`--target=${options.target}`]),
@@ -105,6 +109,9 @@ export const buildArgv = (
   ...options.buildOptions ?? [],
   paths.context
 ]
+
+/** The name with its tag: engines take a bare `c0ffee` for the beginning of an id. */
+export const fullName = (name: string): string => /:[^/]*$/.test(name) ? name : `${name}:latest`
 
 /** Lists the images with this key. podman labels what it makes on the way too: only the result has a name. */
 export const findArguments = (key: string): ReadonlyArray<string> => [

