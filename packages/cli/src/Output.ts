@@ -1,14 +1,15 @@
 /**
  * Where a run speaks: on standard error, in a terminal by a live picture with lines above it, otherwise by plain lines.
  */
-import { Cause, Logger } from "effect"
+import { Cause, Logger, LogLevel } from "effect"
 import { formatDuration, plainLine } from "./Format.ts"
 import * as Screen from "./Screen.ts"
 
 /**
  * - `tell`: one line about what happened at that time (epoch milliseconds).
  * - `draw`, `erase`: the live picture; without a terminal there is none.
- * - `logger`: warnings of engine and platform, as lines among the others: on their own they would tear the picture.
+ * - `logger`: warnings of engine and platform, as lines among the others: on their own they would tear the picture. What is
+ *   less than a warning is not for the person who waits for results.
  */
 export interface Output {
   readonly isLive: boolean
@@ -35,6 +36,7 @@ export const make = (isLive: boolean, began: number): Output => {
     draw: (lines) => isLive && screen.draw(lines),
     erase: () => isLive && screen.erase(),
     logger: Logger.make(({ cause, date, logLevel, message }) => {
+      if (LogLevel.isLessThan(logLevel, "Warn")) return
       const words = (Array.isArray(message) ? message : [message]).map((each) =>
         typeof each === "string" ? each : String(each)
       )

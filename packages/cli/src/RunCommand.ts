@@ -2,6 +2,7 @@
  * `run` and `resume`: the run of a directory, followed until it is at rest.
  */
 import * as InProcess from "@espalier/platform/renderer/InProcess"
+import { Workspace } from "@espalier/platform/Workspace"
 import { Autoresearch, Layers, Report, TreeView, Views, Workdir } from "@espalier/workflow"
 import { Clock, Console, Effect, FileSystem, Logger, Option, Result, Stream } from "effect"
 import * as DoctorCommand from "./DoctorCommand.ts"
@@ -58,6 +59,15 @@ const sayIfSuspended = (run: Autoresearch.ExperimentRun) =>
     if (state === "completed" || state === "cancelled") return
     yield* say("Suspending: jobs that run go on, and nothing is lost. The same command goes on from here.")
   }).pipe(Effect.ignore)
+
+/** That a directory has no source control decides how its experiments are kept, and may be news. */
+const tellIfCopied = Effect.fnUntraced(function*({ config }: Autoresearch.Project, output: Output.Output) {
+  if (config.workspace.kind !== "detect") return
+  const source = yield* Effect.option((yield* Workspace).source)
+  if (Option.isNone(source) || source.value.kind !== "copy") return
+  const what = "is in no git repository: every experiment gets a plain copy of it"
+  output.tell(`${source.value.repository} ${what}`, yield* Clock.currentTimeMillis)
+})
 
 /** Trees that crashes left are removed when nothing runs any more; that they stay is no reason to fail. */
 const sweep = (project: Autoresearch.Project) =>
@@ -132,6 +142,7 @@ export const execute = Effect.fnUntraced(function*(given: string, mode: "run" | 
     const view = yield* Effect.scoped(Effect.gen(function*() {
       const run = yield* Autoresearch.open(project, { mode, owner: "espalier" })
       yield* Effect.addFinalizer(() => sayIfSuspended(run))
+      yield* tellIfCopied(project, output)
       return yield* follow(project, run, after, output)
     }))
     yield* sweep(project)

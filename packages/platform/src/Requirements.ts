@@ -34,6 +34,8 @@ export interface Finding {
  */
 export type Level = "needed" | "useful" | "information"
 
+const levels: ReadonlyArray<Level> = ["needed", "useful", "information"]
+
 /**
  * One thing that a layer needs.
  *
@@ -239,21 +241,26 @@ export const inspect = Effect.fn("Requirements.inspect")(function*(
   options: { readonly timeLimit?: Duration.Input | undefined } = {}
 ): Effect.fn.Return<ReadonlyArray<Check>> {
   const limit = options.timeLimit ?? "15 seconds"
-  const wanted = new Map<string, { readonly requirement: Requirement; readonly by: Array<string>; isNeeded: boolean }>()
+  const wanted = new Map<
+    string,
+    { readonly requirement: Requirement; readonly by: Array<string>; isNeeded: boolean; level: Level }
+  >()
   for (const { by, isChosen = true, requirements } of needs) {
     for (const requirement of requirements) {
       const isNeeded = isChosen && requirement.level === "needed"
       const before = wanted.get(requirement.name)
-      if (before === undefined) wanted.set(requirement.name, { requirement, by: [by], isNeeded })
-      else {
+      if (before === undefined) {
+        wanted.set(requirement.name, { requirement, by: [by], isNeeded, level: requirement.level })
+      } else {
         if (!before.by.includes(by)) before.by.push(by)
+        if (levels.indexOf(requirement.level) < levels.indexOf(before.level)) before.level = requirement.level
         before.isNeeded ||= isNeeded
       }
     }
   }
   return yield* Effect.forEach(
     wanted.values(),
-    ({ by, isNeeded, requirement }) =>
+    ({ by, isNeeded, level, requirement }) =>
       requirement.check.pipe(
         Effect.timeoutOrElse({
           duration: limit,
@@ -265,7 +272,7 @@ export const inspect = Effect.fn("Requirements.inspect")(function*(
         Effect.catchCause((cause) => Effect.succeed(missing(`its check failed: ${Cause.pretty(cause)}`, null))),
         Effect.map(({ found, remedy, state }): Check => ({
           name: requirement.name,
-          state: softened(state, requirement.level, isNeeded),
+          state: softened(state, level, isNeeded),
           isNeeded,
           found: plainLine(found),
           neededBy: by,
@@ -285,5 +292,7 @@ export const lacking = (checks: ReadonlyArray<Check>): ReadonlyArray<Check> =>
   checks.filter(({ isNeeded, state }) => isNeeded && state === "missing")
 
 /** One check in a line: what, for whom, what was found, what to do. */
-export const describe = ({ found, name, neededBy, remedy }: Check): string =>
-  `${name} (${neededBy.join(", ")}): ${found}${remedy === null ? "" : `. ${remedy}`}`
+export const describe = ({ found, name, neededBy, remedy }: Check): string => {
+  const what = `${name} (${neededBy.join(", ")}): ${found}`
+  return remedy === null ? what : `${what}${/[.?!…]$/.test(found) ? "" : "."} ${remedy}`
+}

@@ -48,6 +48,19 @@ describe("What is needed", () => {
       assert.deepStrictEqual(Requirements.lacking(checks), [])
     }))
 
+  it.effect("is as missing as the one says who needs it most", () =>
+    Effect.gen(function*() {
+      for (const order of [["useful", "needed"], ["needed", "useful"]] as const) {
+        const needs = order.map((level) => ({
+          by: level,
+          isChosen: false,
+          requirements: [found("git", absent, level)]
+        }))
+        const [check] = yield* Requirements.inspect(needs)
+        assert.strictEqual(check?.state, "missing")
+      }
+    }))
+
   it.effect("is needed as soon as one who needs it is chosen", () =>
     Effect.gen(function*() {
       for (const order of [[false, true], [true, false]]) {
@@ -91,7 +104,7 @@ describe("A check", () => {
         found("long", Requirements.ok("y".repeat(100_000)))
       )
       assert.strictEqual(check?.found, "first line")
-      assert.strictEqual(long?.found.length, 160)
+      assert.strictEqual(long?.found.length, 300)
     }))
 
   it.effect("of a secret tells whether it is set, and nothing of its value", () =>

@@ -223,10 +223,54 @@ export type Services = Laboratory | Layers.Platform | Journal.Journal
 
 /**
  * The layer of a project: the engine, the layers that its configuration chooses, and the journal. One of your own takes the
- * place of a chosen one in one line:
+ * place of a chosen one in one line.
  *
- * ```ts no-run
- * Autoresearch.layer(project, { execution: MyExecution.layer })
+ * @example
+ * ```ts
+ * import * as Simulated from "@espalier/platform/execution/Simulated"
+ * import * as Memory from "@espalier/platform/workspace/Memory"
+ * import { Autoresearch, Config } from "@espalier/workflow"
+ * import { Effect } from "effect"
+ * import assert from "node:assert"
+ * import { mkdtempSync, rmSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const workdir = mkdtempSync(join(tmpdir(), "search-"))
+ * const text = `
+ * name = "mine"
+ * [source]
+ * repository = "."
+ * [job]
+ * argv = ["train"]
+ * [objective]
+ * metric = "speed"
+ * direction = "maximize"
+ * [parameters.workers]
+ * type = "integer"
+ * values = [1, 2, 4]
+ * baseline = 1
+ * [limits]
+ * experiments = 2
+ * `
+ *
+ * const search = Effect.gen(function*() {
+ *   const project = yield* Autoresearch.project(workdir, yield* Config.fromString(text))
+ *   const MyExecution = { layer: Simulated.layer(() => ({ stdout: "speed=7\n" })) }
+ *   const MyWorkspace = { layer: Memory.layer({ files: { "main.ts": "" } }) }
+ *   return yield* Effect.gen(function*() {
+ *     const run = yield* Autoresearch.open(project, { mode: "run" })
+ *     yield* run.await
+ *     return yield* Autoresearch.view(project.settings.run)
+ *   }).pipe(
+ *     Effect.scoped,
+ *     Effect.provide(Autoresearch.layer(project, { execution: MyExecution.layer, workspace: MyWorkspace.layer }))
+ *   )
+ * })
+ *
+ * const { tree } = await Effect.runPromise(search)
+ * assert.deepEqual(Array.from(tree.nodes.values(), ({ value }) => value), [7, 7, 7])
+ * rmSync(workdir, { recursive: true })
  * ```
  */
 export const layer = <O extends Layers.Own = {}>(

@@ -9,7 +9,7 @@
  * This module does not look at the repository: whether the program, the ref or the files of edits exist is found out
  * by the run's setup.
  */
-import type { MetricRule, Warmup } from "@espalier/platform/Evidence"
+import type { MetricRule } from "@espalier/platform/Evidence"
 import { type Duration, Effect, FileSystem, Path, Result, Schema } from "effect"
 import { parse, TomlError } from "smol-toml"
 import type { Objective } from "./ExperimentTree.ts"
@@ -22,11 +22,11 @@ import {
   buildOf,
   executionOf,
   type ExecutionOptions,
-  present,
   workspaceOf,
   type WorkspaceOptions
 } from "./internal/configLayers.ts"
 import { lineFinder } from "./internal/configLines.ts"
+import { type Metric, metricOf, ruleOf } from "./internal/configMetrics.ts"
 import { parameterOf } from "./internal/configParameters.ts"
 import { described, type Located, located, type Mistake, mistakesOf } from "./internal/configProblems.ts"
 import { ConfigFile } from "./internal/configSchema.ts"
@@ -34,6 +34,7 @@ import type * as SearchSpace from "./SearchSpace.ts"
 
 export type { AgentOptions } from "./internal/configAgent.ts"
 export type { Build, ExecutionOptions, WorkspaceOptions } from "./internal/configLayers.ts"
+export type { Metric } from "./internal/configMetrics.ts"
 
 /** A command of the configuration: no shell reads it. */
 export interface Command {
@@ -41,32 +42,6 @@ export interface Command {
   readonly environment: Readonly<Record<string, string>>
   readonly timeout: Duration.Duration
 }
-
-/** How a metric is read from a job's output. */
-export type Metric =
-  & {
-    readonly name: string
-    /** What is looked through: what the job prints, or files by a glob. */
-    readonly place:
-      | { readonly stream: "stdout" | "stderr" | "metrics" }
-      | { readonly files: string; readonly within: "tree" | "job" }
-    readonly take: "last" | "first" | "mean" | "median" | "min" | "max" | "sum"
-    readonly warmup: Warmup | null
-    readonly unit: string
-    readonly direction: "maximize" | "minimize" | null
-    readonly required: boolean
-  }
-  & (
-    | { readonly from: "key-value"; readonly key: string }
-    | { readonly from: "json-lines"; readonly field: string }
-    | { readonly from: "regex"; readonly pattern: string }
-    | {
-      readonly from: "csv"
-      readonly column: string | number
-      readonly delimiter: string
-      readonly header: boolean
-    }
-  )
 
 /** A declared code change: `search` occurs exactly once in `file`. */
 export interface Edit {
@@ -266,39 +241,6 @@ const withPaths = (config: Config, absolute: (path: string) => string): Config =
   }
 }
 
-type MetricTable = NonNullable<ConfigFile["metrics"]>[number]
-
-const metricOf = (table: MetricTable): Metric => {
-  const { column, delimiter, field, files, from, header, key, name, pattern, required, stream, take, unit, within } =
-    table
-  const common = {
-    name,
-    place: files === undefined ? { stream } : { files, within },
-    take,
-    warmup: table.warmup === undefined ? null : warmupOf(table.warmup),
-    unit,
-    direction: table.direction ?? null,
-    required
-  } as const
-  switch (from) {
-    case "key-value":
-      return { ...common, from, key: key ?? name }
-    case "json-lines":
-      return { ...common, from, field: field ?? name }
-    case "regex":
-      return { ...common, from, pattern: present(pattern, "metrics[].pattern") }
-    case "csv":
-      return { ...common, from, column: column ?? name, delimiter, header }
-  }
-}
-
-const warmupOf = ({ field, fraction, from, values }: NonNullable<MetricTable["warmup"]>): Warmup =>
-  values !== undefined
-    ? { _tag: "Values", count: values }
-    : fraction !== undefined
-    ? { _tag: "Fraction", fraction }
-    : { _tag: "Until", field: present(field, "metrics[].warmup.field"), from: present(from, "metrics[].warmup.from") }
-
 const fromFile = (file: ConfigFile): Config => {
   const metrics = file.metrics?.map(metricOf) ?? []
   const declared = metrics.find(({ name }) => name === file.objective.metric)
@@ -363,35 +305,7 @@ export const substitute = (config: Config, values: { readonly workdir: string })
 }
 
 /** The metrics as the rules by which `Evidence` reads them. */
-export const metricRules = (config: Config): ReadonlyArray<MetricRule> =>
-  config.metrics.map((metric): MetricRule => {
-    const { direction, name, place, required, take, unit, warmup } = metric
-    const common = {
-      name,
-      required,
-      take,
-      ...place,
-      ...(warmup === null ? {} : { warmup }),
-      ...(unit === "" ? {} : { unit }),
-      ...(direction === null ? {} : { direction })
-    }
-    switch (metric.from) {
-      case "key-value":
-        return { ...common, _tag: "KeyValue", key: metric.key }
-      case "json-lines":
-        return { ...common, _tag: "JsonLines", field: metric.field }
-      case "regex":
-        return { ...common, _tag: "Regex", pattern: metric.pattern }
-      case "csv":
-        return {
-          ...common,
-          _tag: "Csv",
-          column: metric.column,
-          delimiter: metric.delimiter,
-          header: metric.header
-        }
-    }
-  })
+export const metricRules = (config: Config): ReadonlyArray<MetricRule> => config.metrics.map(ruleOf)
 
 /** The placeholders that {@link substitute} knows, without their braces. */
 export const knownPlaceholders: ReadonlyArray<string> = placeholders

@@ -21,38 +21,17 @@ import * as Git from "@espalier/platform/requirements/Git"
 import * as Machine from "@espalier/platform/requirements/Machine"
 import * as SlurmNeeds from "@espalier/platform/requirements/Slurm"
 import type { Guard, Workspace } from "@espalier/platform/Workspace"
+import * as Detected from "@espalier/platform/workspace/Detected"
 import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
 import * as PlainCopy from "@espalier/platform/workspace/PlainCopy"
 import { Context, Duration, Layer } from "effect"
 import * as Config from "./Config.ts"
-import { agentLayer, agentRequirements, noAgent, type SecretMissing } from "./internal/layersAgent.ts"
+import { type Choice, type Choices, choose, type Place } from "./internal/layerChoices.ts"
+import { agents, type SecretMissing } from "./internal/layersAgent.ts"
 import * as Workdir from "./Workdir.ts"
 
+export type { Place } from "./internal/layerChoices.ts"
 export { SecretMissing } from "./internal/layersAgent.ts"
-
-/** What layers are made for: a configuration, and the directory of its run. */
-export interface Place {
-  readonly workdir: string
-  readonly config: Config.Config
-}
-
-/**
- * One kind: how its layer is made of its options, and what that needs of the machine, whatever project it is for.
- *
- * - `module`: below `@espalier/platform`; null for what there is without a section. `about`: what it is, for `docs/choosing-layers.md`.
- * - `examples`: options by which to tell what this kind may need, where nothing is chosen yet.
- */
-interface Choice<Options, Service, E = never> {
-  readonly module: string | null
-  readonly about: string
-  readonly layer: (options: Options, place: Place) => Layer.Layer<Service, E>
-  readonly requirements: (options: Options) => ReadonlyArray<Requirements.Requirement>
-  readonly examples: ReadonlyArray<Options>
-}
-
-type Choices<Options extends { readonly kind: string }, Service, E = never> = {
-  readonly [K in Options["kind"]]: Choice<Extract<Options, { readonly kind: K }>, Service, E>
-}
 
 /** The parameters file is written for every experiment, whatever else may be changed. */
 const guardOf = ({ editable, ...guard }: Guard, { parameters, source }: Config.Config): Guard => ({
@@ -63,6 +42,22 @@ const guardOf = ({ editable, ...guard }: Guard, { parameters, source }: Config.C
 })
 
 const workspaces: Choices<Config.WorkspaceOptions, Workspace> = {
+  detect: {
+    module: "workspace/Detected",
+    about: "one of the two below: worktrees where the source is in a git repository, copies where it is not",
+    layer: ({ copy, guard }, { config, workdir }) =>
+      Detected.layer({
+        ...guardOf(guard, config),
+        ...copy,
+        source: config.source.repository,
+        directory: Workdir.worktrees(workdir),
+        excluded: [workdir]
+      }),
+    requirements: (_, place) => [
+      place === undefined ? Git.optional : Git.detected(place.config.source.repository)
+    ],
+    examples: [{ kind: "detect", guard: {}, copy: {} }]
+  },
   git: {
     module: "workspace/GitWorktree",
     about: "a git worktree for each experiment, a branch for each result, in the repository of the source",
@@ -148,54 +143,6 @@ const executions: Choices<Config.ExecutionOptions, Execution, Slurm.SlurmOptions
   }
 }
 
-const plain = { limits: {}, recording: null }
-
-const agents: Choices<Config.AgentOptions | { readonly kind: "none" }, CodingAgent, OptionsInvalid | SecretMissing> = {
-  none: {
-    module: null,
-    about: "without a section `[agent]`: a call fails, and says why",
-    layer: () => noAgent,
-    requirements: () => [],
-    examples: [{ kind: "none" }]
-  },
-  claude: {
-    module: "agent/ClaudeCli",
-    about: "Claude's own program, one process for each turn",
-    layer: agentLayer,
-    requirements: agentRequirements,
-    examples: [{ ...plain, kind: "claude", secret: "ANTHROPIC_API_KEY", isSubscription: false, program: {} }]
-  },
-  codex: {
-    module: "agent/CodexCli",
-    about: "OpenAI's own program, one process for each turn, its shell in its own sandbox",
-    layer: agentLayer,
-    requirements: agentRequirements,
-    examples: [{ ...plain, kind: "codex", secret: "OPENAI_API_KEY", program: {} }]
-  },
-  anthropic: {
-    module: "agent/AnthropicApi",
-    about: "a model over HTTP, with guarded hands on files and no shell",
-    layer: agentLayer,
-    requirements: agentRequirements,
-    examples: [{ ...plain, kind: "anthropic", secret: "ANTHROPIC_API_KEY", model: { model: "", prices: "unknown" } }]
-  },
-  "openai-compatible": {
-    module: "agent/OpenAiApi",
-    about: "the same for OpenAI, and for any server that speaks its protocol, also one of your own",
-    layer: agentLayer,
-    requirements: agentRequirements,
-    examples: [
-      { ...plain, kind: "openai-compatible", secret: "OPENAI_API_KEY", model: { model: "", prices: "unknown" } }
-    ]
-  }
-}
-
-/** The choice of some options. Both go by the same kind, which the types of a record cannot say. */
-const choose = <Options extends { readonly kind: string }, Service, E>(
-  choices: Choices<Options, Service, E>,
-  options: Options
-): Choice<Options, Service, E> => choices[options.kind as Options["kind"]] as unknown as Choice<Options, Service, E>
-
 /** A choice with its options. */
 const chosen = (place: Place) => {
   const { agent, build, execution, workspace } = place.config
@@ -206,7 +153,7 @@ const chosen = (place: Place) => {
     const choice = choose(choices, options)
     return {
       layer: () => choice.layer(options, place),
-      requirements: choice.requirements(options),
+      requirements: choice.requirements(options, place),
       kind: options.kind
     }
   }

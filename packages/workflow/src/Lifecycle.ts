@@ -55,7 +55,7 @@ export const runJob = Effect.fnUntraced(function*<E, R>(
     const handle = yield* launch(steps.launch, from)
     const status = yield* poll(steps.poll, handle)
     if (isInnocent(status) && index < names.length - 1) continue
-    return yield* collect(steps.collect, handle, status)
+    return yield* collect(steps.collect, handle, status, from)
   }
   return yield* Effect.die(new Error(`the job ${job} has no name`))
 })

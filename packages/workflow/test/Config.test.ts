@@ -43,7 +43,11 @@ describe("A configuration", () => {
     assert.equal(job.workingDirectory, ".")
     assert.deepEqual(job.environment, {})
     assert.equal(Duration.toMillis(job.timeout), 600_000)
-    assert.deepEqual(workspace, { kind: "git", guard: { denied: [], maxFileBytes: 2 ** 23, maxChangeBytes: 2 ** 25 } })
+    assert.deepEqual(workspace, {
+      kind: "detect",
+      guard: { denied: [], maxFileBytes: 2 ** 23, maxChangeBytes: 2 ** 25 },
+      copy: { ignored: [], maxSourceBytes: 2 ** 31 }
+    })
     assert.equal(agent, null)
     assert.equal(build, null)
     assert.deepEqual(execution, { kind: "local" })
@@ -401,9 +405,9 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
   ],
   [
     "what is not copied, in a workspace of git",
-    `${smallest}[workspace]\nignored = ["data"]\n`,
+    `${smallest}[workspace]\nkind = "git"\nignored = ["data"]\n`,
     "workspace.ignored",
-    /kind = "copy"/
+    /kind = "detect" or kind = "copy"|kind = "copy" or kind = "detect"/
   ],
   [
     "an unknown kind of execution",

@@ -44,7 +44,7 @@ describe("The layers of a project", () => {
       "source: source directory",
       "job: program \"run\"",
       "build: program \"make\"",
-      "workspace \"git\": git"
+      "workspace \"detect\": git"
     ])
   })
 
@@ -60,7 +60,7 @@ describe("The layers of a project", () => {
       "every run: free disk space",
       "source: source directory",
       "build: program \"make\"",
-      "workspace \"git\": git",
+      "workspace \"detect\": git",
       "layers of your own: $CLUSTER_TOKEN"
     ])
   })

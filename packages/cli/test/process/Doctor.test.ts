@@ -52,7 +52,7 @@ it("what is missing is said at once, by name, with who needs it and what to do; 
   expect(ended.code).toBe(1)
   expect(ended.stderr).toMatch(/^espalier: One thing that .* needs is missing: git\.\n$/)
   expect(ended.stdout).toMatch(
-    /^missing +git +it is not on the PATH +\[needed by workspace "git"\]\n +Install git 2\.25 or newer/m
+    /^missing +git +it is not on the PATH +\[needed by workspace "detect"\]\n +Install git 2\.25 or newer/m
   )
 
   const document = JSON.parse((await withPath(bare, "doctor", "--json", workdir)).stdout) as Document
@@ -60,13 +60,13 @@ it("what is missing is said at once, by name, with who needs it and what to do; 
   expect(document.checks.find(({ name }) => name === "git")).toMatchObject({
     state: "missing",
     isNeeded: true,
-    neededBy: ["workspace \"git\""]
+    neededBy: ["workspace \"detect\""]
   })
 
   const refused = await withPath(bare, "run", workdir)
   expect(refused).toMatchObject({ code: 1, stdout: "" })
   expect(refused.stderr).toMatch(
-    /^espalier: One thing that this run needs is missing\. Nothing was started\.\n {2}git \(workspace "git"\): it is not on the PATH\. Install git/
+    /^espalier: One thing that this run needs is missing\. Nothing was started\.\n {2}git \(workspace "detect"\): it is not on the PATH\. Install git/
   )
   expect(refused.stderr).toMatch(/\nAll that was looked at: espalier doctor '/)
   expect(existsSync(join(workdir, "journal.db"))).toBe(false)
@@ -108,8 +108,14 @@ it("a source that is not there and a directory that is no project are refused; w
   expect(mistaken).toMatchObject({ code: 1, stdout: "" })
   expect(mistaken.stderr).toMatch(/Did you mean "job"\?/)
 
+  // Without source control nothing needs git.
+  const plain = make({}, { program: "plain" })
+  const copied = await withPath(machine({}), "doctor", plain.workdir)
+  expect(copied.code, copied.stderr).toBe(0)
+  expect(copied.stdout).toMatch(/^ok +git +not needed: .*program is in no git repository, so every experiment gets/m)
+
   const general = await withPath(machine({}), "doctor")
   expect(general.code).toBe(0)
-  expect(general.stdout).toMatch(/^missing +git +it is not on the PATH +\[for workspace "git"\]/m)
+  expect(general.stdout).toMatch(/^missing +git +it is not on the PATH +\[for workspace "detect", workspace "git"\]/m)
   expect(general.stderr).toMatch(/^Nothing has been chosen yet/)
 })

@@ -57,7 +57,11 @@ describe("a directory in which there is nothing to do:", () => {
 
 describe("a source that cannot be searched:", () => {
   it("no git repository, and one without a commit", async () => {
-    expectRefused(await run("run", make({}, { program: "plain" }).workdir), /program.*is not (?:in )?a git repository/)
+    const inGit = { source: "[workspace]\nkind = \"git\"" }
+    expectRefused(
+      await run("run", make(inGit, { program: "plain" }).workdir),
+      /program.*is not (?:in )?a git repository/
+    )
     expectRefused(await run("run", make({}, { program: "uncommitted" }).workdir), /has no commit yet/)
   })
 

@@ -18,13 +18,13 @@ export type Answer =
   | { readonly isWell: true; readonly stdout: string; readonly stderr: string }
   | { readonly isWell: false; readonly said: string }
 
-/** The first line of a text that is not blank, without what would steer a terminal, at most 160 characters of it. */
+/** The first line of a text that is not blank, without what would steer a terminal, at most 300 characters of it. */
 export const plainLine = (text: string): string => {
   const lines = stripVTControlCharacters(text.slice(0, 16 * 1024)).split(/[\r\n\u2028\u2029]+/).map((each) =>
     each.replace(/[\s\p{Cc}\p{Cf}\p{Co}\p{Cs}]+/gu, " ").trim()
   )
   const characters = Array.from(lines.find((each) => each !== "") ?? "")
-  return characters.length > 160 ? `${characters.slice(0, 159).join("")}…` : characters.join("")
+  return characters.length > 300 ? `${characters.slice(0, 299).join("")}…` : characters.join("")
 }
 
 const notAnswered = (

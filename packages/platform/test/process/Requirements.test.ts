@@ -1,5 +1,6 @@
 // The programs of a machine, played by small scripts on a PATH of their own: old, broken, hostile, and such that hang.
 import { Effect } from "effect"
+import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -216,5 +217,36 @@ esac`
       `missing: ${join(home, "file")} is no directory`,
       expect.stringMatching(new RegExp(`^(ok|warning): .* GiB at ${home}$`))
     ])
+  })
+})
+
+describe("git, where the workspace fits the source", () => {
+  it("is needed for a repository, and for nothing else", async () => {
+    process.env["PATH"] = realPath
+    const plain = join(home, "plain")
+    mkdirSync(join(plain, "deep"), { recursive: true })
+    expect(await told(Git.detected(plain))).toEqual([
+      expect.stringMatching(
+        /^ok: not needed: .*plain is in no git repository, so every experiment gets a plain copy of it$/
+      )
+    ])
+    mkdirSync(join(plain, ".git"))
+    execFileSync("git", ["init", "--quiet", plain])
+    expect(await told(Git.detected(join(plain, "deep")))).toEqual([expect.stringMatching(/^ok: 2\./)])
+    process.env["PATH"] = join(home, "bin")
+    expect(await told(Git.detected(plain))).toEqual(["missing: it is not on the PATH"])
+    expect(await told(Git.detected(join(home, "nowhere")))).toEqual([
+      "ok: not needed as long as there is no source"
+    ])
+  })
+
+  it("is missing where it refuses the repository, in its own words", async () => {
+    const repository = join(home, "repository")
+    execFileSync("/usr/bin/git", ["init", "--quiet", repository])
+    fake(
+      "git",
+      `[ "$1" = --version ] && { echo git version 2.39.5; exit; }\necho "fatal: detected dubious ownership" >&2\nexit 128`
+    )
+    expect(await told(Git.detected(repository))).toEqual([expect.stringMatching(/^missing: .*dubious ownership/)])
   })
 })

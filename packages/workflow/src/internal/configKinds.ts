@@ -29,8 +29,8 @@ const sections: Readonly<Record<string, Section>> = {
   workspace: {
     by: "kind",
     kinds: workspaceKinds,
-    fallback: "git",
-    keys: { ignored: only("copy"), maxSource: only("copy") }
+    fallback: "detect",
+    keys: { ignored: only("copy", "detect"), maxSource: only("copy", "detect") }
   },
   build: {
     by: "kind",

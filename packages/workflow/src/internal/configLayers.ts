@@ -20,7 +20,7 @@ import {
   wholeNumber
 } from "./configForms.ts"
 
-export const workspaceKinds = ["git", "copy"] as const
+export const workspaceKinds = ["detect", "git", "copy"] as const
 export const buildKinds = ["command", "container"] as const
 export const executionKinds = ["local", "slurm"] as const
 
@@ -69,12 +69,15 @@ export const ExecutionTable = Schema.Struct({
   pollEvery: DurationText.pipe(or("10 seconds"))
 })
 
+type CopyOptions = Pick<PlainCopy.Options, "ignored" | "maxSourceBytes">
+
 /** Where experiments get their trees, and what they may change in them. */
 export type WorkspaceOptions =
   & { readonly guard: Guard }
   & (
     | { readonly kind: "git" }
-    | { readonly kind: "copy"; readonly copy: Pick<PlainCopy.Options, "ignored" | "maxSourceBytes"> }
+    | { readonly kind: "detect"; readonly copy: CopyOptions }
+    | { readonly kind: "copy"; readonly copy: CopyOptions }
   )
 
 export const workspaceOf = (table: typeof WorkspaceTable.Type): WorkspaceOptions => {
@@ -89,6 +92,7 @@ export const workspaceOf = (table: typeof WorkspaceTable.Type): WorkspaceOptions
     case "git":
       return { kind, guard }
     case "copy":
+    case "detect":
       return { kind, guard, copy: { ignored, maxSourceBytes: maxSource } }
   }
 }

@@ -13,6 +13,7 @@ import * as Requirements from "@espalier/platform/Requirements"
 import * as Agent from "@espalier/platform/requirements/Agent"
 import { Effect, Layer, Redacted, Schema } from "effect"
 import type { AgentOptions } from "./configAgent.ts"
+import type { Choices } from "./layerChoices.ts"
 
 /** A secret that a layer needs is not in the environment. */
 export class SecretMissing extends Schema.TaggedError<SecretMissing>()("SecretMissing", {
@@ -80,7 +81,7 @@ const modelOf = (options: AgentOptions): string =>
     : options.model.model
 
 /** The agent, with its recordings. */
-export const agentLayer = (options: AgentOptions): Made => {
+const agentLayer = (options: AgentOptions): Made => {
   const { recording } = options
   if (recording === null) return live(options, {})
   const tape = {
@@ -95,7 +96,7 @@ export const agentLayer = (options: AgentOptions): Made => {
 }
 
 /** Where the configuration has no agent: it answers no call, and says why. */
-export const noAgent: Layer.Layer<CodingAgent> = Layer.sync(CodingAgent, () =>
+const noAgent: Layer.Layer<CodingAgent> = Layer.sync(CodingAgent, () =>
   make({
     turn: () =>
       Effect.fail({
@@ -106,11 +107,54 @@ export const noAgent: Layer.Layer<CodingAgent> = Layer.sync(CodingAgent, () =>
   }))
 
 /** What an agent needs: its program and its secret, or nothing but the recordings that it is replayed from. */
-export const agentRequirements = (options: AgentOptions): ReadonlyArray<Requirements.Requirement> => {
+const agentRequirements = (options: AgentOptions): ReadonlyArray<Requirements.Requirement> => {
   if (options.recording?.mode === "replay") return [Agent.recordings(options.recording.directory)]
   return [
     ...(options.kind === "claude" ? [Agent.claude(options.program.program)] : []),
     ...(options.kind === "codex" ? [Agent.codex(options.program.program)] : []),
     ...(options.secret === null ? [] : [Requirements.secret(options.secret)])
   ]
+}
+
+const plain = { limits: {}, recording: null }
+
+/** By kind; without a section there is none. */
+export const agents: Choices<AgentOptions | { readonly kind: "none" }, CodingAgent, OptionsInvalid | SecretMissing> = {
+  none: {
+    module: null,
+    about: "without a section `[agent]`: a call fails, and says why",
+    layer: () => noAgent,
+    requirements: () => [],
+    examples: [{ kind: "none" }]
+  },
+  claude: {
+    module: "agent/ClaudeCli",
+    about: "Claude's own program, one process for each turn",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [{ ...plain, kind: "claude", secret: "ANTHROPIC_API_KEY", isSubscription: false, program: {} }]
+  },
+  codex: {
+    module: "agent/CodexCli",
+    about: "OpenAI's own program, one process for each turn, its shell in its own sandbox",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [{ ...plain, kind: "codex", secret: "OPENAI_API_KEY", program: {} }]
+  },
+  anthropic: {
+    module: "agent/AnthropicApi",
+    about: "a model over HTTP, with guarded hands on files and no shell",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [{ ...plain, kind: "anthropic", secret: "ANTHROPIC_API_KEY", model: { model: "", prices: "unknown" } }]
+  },
+  "openai-compatible": {
+    module: "agent/OpenAiApi",
+    about: "the same for OpenAI, and for any server that speaks its protocol, also one of your own",
+    layer: agentLayer,
+    requirements: agentRequirements,
+    examples: [
+      { ...plain, kind: "openai-compatible", secret: "OPENAI_API_KEY", model: { model: "", prices: "unknown" } }
+    ]
+  }
 }

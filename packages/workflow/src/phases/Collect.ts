@@ -7,6 +7,8 @@ import { describe, Execution, hasSucceeded, type JobHandle, type TerminalStatus 
 import { Effect, Option, Stream } from "effect"
 import type { FailureKind } from "../Failure.ts"
 import { failWith } from "../internal/handling.ts"
+import { Study } from "../Study.ts"
+import { directoryOf, type Launchable } from "./Launch.ts"
 
 /**
  * The kind of a job's failure, by what is known for sure: how it ended, and whether it had printed anything before.
@@ -39,14 +41,18 @@ const hasPrinted = (job: JobHandle) =>
     return Option.isSome(yield* Stream.runHead(execution.logs(job.id, { stream: "stdout" })))
   })
 
-/** Gathers the evidence of an ended job, under a step of this name. A job that did not succeed fails the experiment. */
-export const collect = (step: string, job: JobHandle, status: TerminalStatus) =>
+/**
+ * Gathers the evidence of an ended job, under a step of this name; it was started from `from`. A job that did not succeed
+ * fails the experiment.
+ */
+export const collect = (step: string, job: JobHandle, status: TerminalStatus, from: Launchable) =>
   Step.run(
     step,
     EvidenceRecord,
     Effect.gen(function*() {
       const evidence = yield* Evidence
-      const record = yield* evidence.collect(job, status).pipe(
+      const workingDirectory = directoryOf(from, yield* Study)
+      const record = yield* evidence.collect(job, status, { workingDirectory }).pipe(
         Effect.catchTag("MetricsMissing", (error) =>
           failWith("metrics_collection_failed", error, {
             jobId: job.id,

@@ -9,7 +9,7 @@ import { Effect } from "effect"
 import * as Path from "node:path"
 import { withArtifact } from "../internal/configCommands.ts"
 import { failWith } from "../internal/handling.ts"
-import { Study } from "../Study.ts"
+import { type Settings, Study } from "../Study.ts"
 
 /** What a job is started from: the tree of a node, and what was built of it. `extra` are arguments of a seed. */
 export interface Launchable {
@@ -19,13 +19,19 @@ export interface Launchable {
   readonly artifact: Artifact | null
 }
 
+/** Where a job runs: in the tree, or below it. */
+export const directoryOf = ({ tree }: Launchable, { job }: Pick<Settings, "job">): string =>
+  Path.join(tree.path, job.workingDirectory)
+
 /** Starts a job in a tree, under a step of this name, which is also its key. */
-export const launch = (step: string, { artifact, extra, node, tree }: Launchable) =>
+export const launch = (step: string, from: Launchable) =>
   Step.run(
     step,
     JobHandle,
     Effect.gen(function*() {
-      const { job } = yield* Study
+      const study = yield* Study
+      const { job } = study
+      const { artifact, extra, node } = from
       const work = yield* CurrentWork.CurrentWork
       const execution = yield* Execution
       const text = (each: string) => withArtifact(each, artifact?.reference)
@@ -34,7 +40,7 @@ export const launch = (step: string, { artifact, extra, node, tree }: Launchable
       return yield* execution.launch({
         key: work.idempotencyKey(step),
         argv: [text(program), ...[...rest, ...extra].map(text)],
-        directory: Path.join(tree.path, job.workingDirectory),
+        directory: directoryOf(from, study),
         environment: { ...Object.fromEntries(environment), ESPALIER_EXPERIMENT: node },
         ...(job.timeoutMillis === undefined ? {} : { timeoutMillis: job.timeoutMillis })
       })
