@@ -142,6 +142,7 @@ describe("Claude's program", () => {
         write(Path.join(directory, "link", "linked.txt")),
         write(Path.join(directory, "..", "above.txt")),
         write(Path.join(directory, ".git", "hooks", "post-commit")),
+        write(Path.join(directory, ".git", "config")),
         write(Path.join(directory, ".claude", "settings.json")),
         uses("Read", { file_path: "/etc/passwd" }),
         done
@@ -150,10 +151,11 @@ describe("Claude's program", () => {
       const results = toolResults(double.asked)
       assert.deepStrictEqual(
         results.map((result) => /outside|denied/.test(result)),
-        [true, true, true, true, true, true],
+        [true, true, true, true, true, true, true],
         results.join("\n")
       )
       assert.sameMembers(fs.readdirSync(home), [treeName])
+      assert.deepStrictEqual(fs.readdirSync(Path.join(directory, ".git")), ["hooks"])
       assert.deepStrictEqual(fs.readdirSync(Path.join(directory, ".git", "hooks")), [])
       assert.isFalse(fs.existsSync(Path.join(directory, ".claude")))
     }).pipe(Effect.scoped))

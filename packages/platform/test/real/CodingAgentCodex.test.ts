@@ -164,6 +164,16 @@ describe("Codex' program", () => {
       assert.isFalse(fs.existsSync("/tmp/espalier-escaped"))
     }).pipe(Effect.scoped))
 
+  // Not what one wishes for, but what is so; docs/coding-agent.md says it.
+  it.live("may read whatever its user may read", () =>
+    Effect.gen(function*() {
+      const { directory, home } = yield* tree
+      fs.writeFileSync(Path.join(home, "outside.txt"), "not of the tree")
+      const double = yield* openAiDouble([runs("cat ../outside.txt"), done])
+      yield* ask(double, directory)
+      assert.match(toolResults(double.asked)[0]!, /not of the tree/)
+    }).pipe(Effect.scoped))
+
   it.live("hides secrets from its shells, and no answer tells one", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
