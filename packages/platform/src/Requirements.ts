@@ -99,7 +99,10 @@ export interface ProgramOptions {
   readonly environment?: Readonly<Record<string, string>> | undefined
   /** The first version that will do, such as `2.25`. */
   readonly atLeast?: string | undefined
+  /** What to do where it is not there, or too old. */
   readonly remedy: string
+  /** What to do where it is there and does not answer. Default: to look at what it says. */
+  readonly whenSilent?: string | undefined
 }
 
 /**
@@ -127,14 +130,19 @@ export interface ProgramOptions {
  * assert.match(Requirements.describe(checks[1]!), /no-such-program \(execution "mine"\): it is not on the PATH\. Install it/)
  * ```
  */
-export const program = ({ argv, atLeast, environment, level, name = argv[0], remedy }: ProgramOptions): Requirement =>
+export const program = (
+  { argv, atLeast, environment, level, name = argv[0], remedy, whenSilent }: ProgramOptions
+): Requirement =>
   make({
     name,
     level,
     check: Effect.gen(function*() {
       const answer = yield* ask(argv, environment)
-      if (!answer.isWell) return missing(answer.said, remedy)
       const path = yield* located(argv[0])
+      if (!answer.isWell) {
+        const look = whenSilent ?? `It is there: see what ${JSON.stringify(argv.join(" "))} says`
+        return missing(answer.said, path === undefined ? remedy : look)
+      }
       const at = path === undefined || path === argv[0] ? "" : `, ${path}`
       const version = versionIn(answer.stdout) ?? versionIn(answer.stderr)
       if (version === undefined) {

@@ -1,6 +1,8 @@
 /** What jobs on Slurm need: its client programs, a controller that answers, and a partition of that name. */
 import * as Requirements from "../Requirements.ts"
 
+const configured = "It is there: name the cluster's slurm.conf in execution.configuration, or put it in /etc/slurm"
+
 const install = "Install Slurm's client programs (apt install slurm-client), or work on a login node of the cluster"
 
 /**
@@ -12,7 +14,8 @@ export const cluster = (options: {
   readonly configuration?: string | undefined
 }): ReadonlyArray<Requirements.Requirement> => {
   const environment = options.configuration === undefined ? {} : { SLURM_CONF: options.configuration }
-  const client = (name: string) => Requirements.program({ argv: [name, "--version"], environment, remedy: install })
+  const client = (name: string) =>
+    Requirements.program({ argv: [name, "--version"], environment, remedy: install, whenSilent: configured })
   return [
     client("sbatch"),
     client("squeue"),

@@ -86,6 +86,14 @@ describe("a program", () => {
     expect(await told(tool)).toEqual(["missing: tool --version was ended by SIGKILL"])
   })
 
+  it("that is there and fails is to be looked at, and not to be installed", async () => {
+    const [absent] = await inspect([tool])
+    expect(absent?.remedy).toBe("Install it")
+    fake("tool", "echo no configuration >&2; exit 1")
+    const [broken] = await inspect([tool])
+    expect(broken?.remedy).toBe("It is there: see what \"tool --version\" says")
+  })
+
   it("that prints for ever is ended", async () => {
     fake("tool", "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done")
     expect(await told(tool)).toEqual(["missing: tool --version printed more than 64 KiB, and was ended"])
