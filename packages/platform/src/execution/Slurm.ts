@@ -36,32 +36,27 @@ import { mkdir, stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import {
   Execution,
-  type ExecutionError,
   isTerminal,
   type JobHandle,
-  type JobNotFound,
   type JobRequest,
   type JobResources,
-  type JobStatus,
   type JobUsage,
   LaunchFailed,
   type TerminalStatus
 } from "../Execution.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
-import { lastLine } from "../internal/processLog.ts"
 import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Command } from "../internal/processRecords.ts"
 import { problemOf } from "../internal/processRequest.ts"
 import { watchFiles } from "../internal/processWatch.ts"
 import { cancelSlurm } from "../internal/slurmCancel.ts"
 import { type Programs, programs as defaultPrograms, type Running } from "../internal/slurmCommand.ts"
-import { slurmFiles } from "../internal/slurmRecords.ts"
 import { problemOfArgument, problemOfDirectory, problemOfResources } from "../internal/slurmRequest.ts"
-import { type Listing, makeScheduler } from "../internal/slurmScheduler.ts"
-import { isOver, standingOf } from "../internal/slurmStates.ts"
-import { decideSlurm, judge, type Patience } from "../internal/slurmStatus.ts"
+import { makeScheduler } from "../internal/slurmScheduler.ts"
+import type { Patience } from "../internal/slurmStatus.ts"
 import { makeSlurmStore } from "../internal/slurmStore.ts"
 import { makeSubmit } from "../internal/slurmSubmit.ts"
+import { makeStatus } from "../internal/slurmVerdict.ts"
 
 /** Where jobs lie, what they ask for, and how Slurm is talked to. */
 export interface Options {
@@ -146,6 +141,7 @@ export const make = Effect.fnUntraced(function*(
   }
   const store = makeSlurmStore(directory)
   const scheduler = makeScheduler(programs, running, pollEvery)
+  const status = makeStatus(store, scheduler, patience)
   const { settle, submit } = makeSubmit({
     store,
     scheduler,
@@ -265,66 +261,14 @@ export const make = Effect.fnUntraced(function*(
     return Option.fromUndefinedOr(handle)
   })
 
-  /** The words about one key, out of the shared listing. */
-  const wordsOf = Effect.fnUntraced(function*(operation: string, key: string, after: number) {
-    const listing: Listing = yield* scheduler.list(operation, after)
-    const name = yield* store.nameOf(operation, key)
-    return { asOf: listing.asOf, words: listing.words.filter((one) => one.name === name) }
-  })
-
-  const status = Effect.fnUntraced(function*(
-    id: string,
-    operation = "status"
-  ): Effect.fn.Return<JobStatus, ExecutionError | JobNotFound> {
-    const known = yield* store.verdict(operation, id)
-    if (known !== undefined) return known
-    const first = decideSlurm(yield* store.facts(operation, id, undefined), patience)
-    if (first._tag === "Status") return first.status
-    const command = yield* store.read(operation, id, files.command)
-    if (command === undefined) return { _tag: "Pending" }
-    const listing = yield* wordsOf(operation, command.key, 0)
-    // The listing first, then the files: `facts` says why.
-    const facts = yield* store.facts(operation, id, listing)
-    const decision = decideSlurm(facts, patience)
-    switch (decision._tag) {
-      case "AskScheduler":
-        return { _tag: "Pending" }
-      case "Status": {
-        const { status } = decision
-        return status._tag === "Lost" ? yield* store.recordVerdict(operation, id, status, null) : status
-      }
-      case "AskEnd": {
-        const end = yield* scheduler.scriptEnd(operation, decision.word)
-        const said = yield* lastLine([`${store.directoryOf(id)}/${slurmFiles.log}`])
-        const verdict = judge(facts, decision.word, end, said?.line)
-        return yield* store.recordVerdict(operation, id, verdict, JSON.stringify(decision.word))
-      }
-      case "Forgotten": {
-        const name = yield* store.nameOf(operation, command.key)
-        const accounts = yield* scheduler.accounts(operation, name, command.requestedAt)
-        const account = accounts.find((one) => one.id === facts.claim?.schedulerId) ??
-          (facts.claim === undefined ? accounts.at(-1) : undefined)
-        const verdict = account !== undefined && isOver(standingOf(account.state))
-          ? judge(facts, account, account.end, undefined)
-          : decision.otherwise
-        return yield* store.recordVerdict(
-          operation,
-          id,
-          verdict,
-          account === undefined ? null : JSON.stringify(account)
-        )
-      }
-    }
-  })
-
   const awaitEnd = Effect.fn("Slurm.await")(function*(id: string) {
-    const now = yield* status(id, "await")
+    const now = yield* status("await", id)
     if (isTerminal(now)) return now
     // The listing that `status` shares is renewed every `pollEvery`; files are looked at each second, as they may be
     // on a disk that does not tell of changes.
     const change = yield* watchFiles(store.directoryOf(id), [files.exit, files.cancel, files.verdict], slowLook)
     while (true) {
-      const now = yield* status(id, "await")
+      const now = yield* status("await", id)
       if (isTerminal(now)) return now as TerminalStatus
       yield* change
     }
@@ -359,7 +303,7 @@ export const make = Effect.fnUntraced(function*(
     Stream.unwrap(
       Effect.as(
         store.facts("logs", id, undefined),
-        follow(id, store.directoryOf(id), options, Effect.map(status(id, "logs"), isTerminal))
+        follow(id, store.directoryOf(id), options, Effect.map(status("logs", id), isTerminal))
       )
     )
 
@@ -368,7 +312,7 @@ export const make = Effect.fnUntraced(function*(
     options?: { readonly grace?: Duration.Input }
   ) {
     const { survivors } = yield* store.facts("cancel", id, undefined)
-    const before = yield* status(id, "cancel")
+    const before = yield* status("cancel", id)
     if (isTerminal(before) && before._tag !== "Lost" && survivors.length === 0) return
     const command = yield* store.read("cancel", id, files.command)
     if (command === undefined) return
@@ -380,7 +324,7 @@ export const make = Effect.fnUntraced(function*(
     yield* scheduler.list("cancel", yield* Clock.currentTimeMillis)
   }, Effect.scoped)
 
-  return { launch, find, status: (id) => status(id), await: awaitEnd, progress, logs, usage, cancel }
+  return { launch, find, status: (id) => status("status", id), await: awaitEnd, progress, logs, usage, cancel }
 })
 
 /**

@@ -199,12 +199,9 @@ const round = async (
   } + ${moment.afterMillis} ms)`
 
   const engine = startEngine(place, requests)
-  let over = false
-  void engine.ended.then(() => {
-    over = true
-  })
+  const isOver = (): boolean => engine.child.exitCode !== null || engine.child.signalCode !== null
   const giveUpAt = Date.now() + 60_000
-  while (moment.file !== null && !over && Date.now() < giveUpAt && !isThere(directory, moment.file)) await pause(1)
+  while (moment.file !== null && !isOver() && Date.now() < giveUpAt && !isThere(directory, moment.file)) await pause(1)
   await pause(moment.afterMillis)
   let killed = true
   switch (victim) {
