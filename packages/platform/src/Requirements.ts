@@ -278,22 +278,22 @@ export const inspect = Effect.fn("Requirements.inspect")(function*(
             )
         }),
         Effect.catchCause((cause) => Effect.succeed(missing(`its check failed: ${Cause.pretty(cause)}`, null))),
-        Effect.map(({ found, remedy, state }): Check => ({
-          name: requirement.name,
-          state: softened(state, level, isNeeded),
-          isNeeded,
-          found: plainLine(found),
-          neededBy: by,
-          remedy
-        }))
+        Effect.map((finding): Check => {
+          const { found, remedy, state } = softened(finding, level, isNeeded)
+          return { name: requirement.name, state, isNeeded, found: plainLine(found), neededBy: by, remedy }
+        })
       ),
     { concurrency: "unbounded" }
   )
 })
 
-/** What is only useful to somebody is a warning where it is not there; what is needed by another one is missing. */
-const softened = (state: State, level: Level, isNeeded: boolean): State =>
-  state !== "missing" || isNeeded || level === "needed" ? state : level === "useful" ? "warning" : "ok"
+/** What is not there is missing to who needs it, a warning to whom it is only useful, and else no more than told. */
+const softened = (finding: Finding, level: Level, isNeeded: boolean): Finding =>
+  finding.state !== "missing" || isNeeded || level === "needed"
+    ? finding
+    : level === "useful"
+    ? { ...finding, state: "warning" }
+    : ok(`not there, and not needed: ${finding.found}`)
 
 /** What nothing can begin without, and is not there. */
 export const lacking = (checks: ReadonlyArray<Check>): ReadonlyArray<Check> =>

@@ -115,7 +115,8 @@ const builds: Choices<Config.Build | { readonly kind: "none" }, Artifacts> = {
     about: "an image of the tree, built by docker or podman; a job names it `{artifact}`",
     layer: ({ environment, image, timeout }) =>
       ContainerImage.layer({ ...image, environment, timeout, grace: "2 seconds" }),
-    requirements: ({ environment, image: { engine, program } }) => Container.engine(engine, { environment, program }),
+    requirements: ({ environment, image: { engine, engineArguments, program } }) =>
+      Container.engine(engine, { environment, engineArguments, program }),
     examples: (["docker", "podman"] as const).map((engine) => ({
       kind: "container",
       environment: {},
@@ -271,6 +272,8 @@ export const requirements = (place: Place, own: Own = {}): ReadonlyArray<Require
     ...(own.workspace === undefined ? [{ by: "source", requirements: [Git.source(source.repository)] }] : []),
     // On another machine another PATH holds.
     ...(own.execution === undefined && execution.kind === "local" ? [{ by: "job", requirements: program(job) }] : []),
+    // Whoever looks after local jobs asks it what GPUs do.
+    ...(own.execution === undefined && execution.kind === "local" ? [gpus] : []),
     ...(own.artifacts === undefined && build?.kind === "command"
       ? [{ by: "build", requirements: program(build) }]
       : []),
@@ -283,6 +286,8 @@ export const requirements = (place: Place, own: Own = {}): ReadonlyArray<Require
     { by: "layers of your own", requirements: own.requirements ?? [] }
   ]
 }
+
+const gpus: Requirements.Needs = { by: "figures of GPUs", requirements: [Machine.gpu] }
 
 /** A layer that `espalier.toml` can choose, and what it may need. */
 export interface Listed {
@@ -319,6 +324,7 @@ export const list = (): ReadonlyArray<Listed> => {
 /** All that Espalier could use of a machine, where no project has chosen anything yet. */
 export const everything = (directory: string): ReadonlyArray<Requirements.Needs> => [
   { by: "every run", requirements: [Machine.node, Machine.sqlite, Machine.freeSpace(directory)] },
+  gpus,
   ...list().map(({ name, needs }) => ({ by: name, requirements: needs.flat(), isChosen: false }))
 ]
 

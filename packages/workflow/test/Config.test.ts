@@ -672,6 +672,7 @@ describe("The layers of a configuration", () => {
 [build]
 kind = "container"
 engine = "podman"
+engineArguments = ["--root=/images"]
 file = "docker/Dockerfile"
 arguments = { BASE = "node:24" }
 environment = { CACHE = "{workdir}/cache" }
@@ -690,6 +691,7 @@ options = ["--qos=low"]
       environment: { CACHE: "{workdir}/cache" },
       image: {
         engine: "podman",
+        engineArguments: ["--root=/images"],
         file: "docker/Dockerfile",
         buildArguments: { BASE: "node:24" },
         buildOptions: []

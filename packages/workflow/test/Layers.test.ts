@@ -43,6 +43,7 @@ describe("The layers of a project", () => {
       "every run: free disk space",
       "source: source directory",
       "job: program \"run\"",
+      "figures of GPUs: nvidia-smi",
       "build: program \"make\"",
       "workspace \"detect\": git"
     ])

@@ -41,6 +41,7 @@ const sections: Readonly<Record<string, Section>> = {
       outputs: only("command"),
       engine: only("container"),
       program: only("container"),
+      engineArguments: only("container"),
       file: only("container"),
       context: only("container"),
       target: only("container"),

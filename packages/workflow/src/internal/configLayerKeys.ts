@@ -67,6 +67,12 @@ export const buildKeys: ReadonlyArray<KeyRow> = [
     "What builds the image"
   ],
   ["build.program", "a text", "the engine's name", "Its program, by name or path"],
+  [
+    "build.engineArguments",
+    "a list of texts, such as \"--context=build\"",
+    "[]",
+    "Arguments of the engine before its command"
+  ],
   ["build.file", below, "the one that the engine takes by itself", "The Dockerfile or Containerfile"],
   ["build.context", below, "the tree", "What is sent to the engine"],
   ["build.target", "the name of a stage", "the last", "The stage that is built"],

@@ -43,6 +43,7 @@ export const BuildTable = Schema.Struct({
   outputs: Schema.optionalKey(Schema.Array(InsidePath)),
   engine: Schema.Literals(["docker", "podman"]).pipe(or("docker")),
   program: Schema.optionalKey(PlainText),
+  engineArguments: Schema.Array(PlainText).pipe(or([])),
   file: Schema.optionalKey(FilePath),
   context: Schema.optionalKey(InsidePath),
   target: Schema.optionalKey(PlainText),
