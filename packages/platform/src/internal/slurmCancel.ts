@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import { ExecutionError, type JobNotFound } from "../Execution.ts"
 import { createOnce, files } from "./processFiles.ts"
 import type { Cancel } from "./processRecords.ts"
+import { isVisible } from "./processStatus.ts"
 import { rootOf } from "./processStore.ts"
 import { thisMachine } from "./processTable.ts"
 import { endTree } from "./processTree.ts"
@@ -23,6 +24,8 @@ import type { SlurmStore } from "./slurmStore.ts"
 /** After the grace, how long the wrapper may take before Slurm kills, and Slurm before it is asked for more. */
 const killAfterMillis = 5000
 const cancelAfterMillis = 15_000
+/** How long a wrapper on another machine, of which the scheduler knows nothing, is believed to live. */
+const silenceMillis = 15_000
 /** When to tell that it does not work. */
 const giveUpAfterMillis = 180_000
 
@@ -79,11 +82,17 @@ export const cancelSlurm = Effect.fnUntraced(function*(
     const waiting = alive.filter((one) => standingOf(one.state) === "waiting")
     yield* scheduler.cancel(["--state=PENDING"], waiting.map((one) => one.id))
     if (facts.exit !== undefined) return
-    if (alive.length === 0 && facts.survivors.length > 0 && facts.claim !== undefined) {
-      const root = rootOf(facts.claim, facts.start)
-      const gone = yield* attempt("its processes may not be signalled", () => endTree(root, Math.max(0, -late)))
-      if (gone) return
-    } else if (alive.length === 0) return
+    if (alive.length === 0) {
+      // The scheduler has ended it, or lost its memory of it. The wrapper may live all the same, and obeys the record.
+      const isHere = facts.claim !== undefined && isVisible(facts.claim, thisMachine())
+      const isLiving = facts.claim !== undefined && !facts.isOwnerDead &&
+        (isHere || now - facts.lastSign < silenceMillis)
+      if (facts.survivors.length > 0 || (isHere && isLiving && late > killAfterMillis)) {
+        const root = rootOf(facts.claim!, facts.start)
+        const gone = yield* attempt("its processes may not be signalled", () => endTree(root, Math.max(0, -late)))
+        if (gone && !isLiving) return
+      } else if (!isLiving || late > giveUpAfterMillis) return
+    }
     const running = alive.filter((one) => standingOf(one.state) !== "waiting").map((one) => one.id)
     if (late > cancelAfterMillis) yield* scheduler.cancel([], alive.map((one) => one.id))
     else if (late > killAfterMillis) yield* scheduler.cancel(["--signal=KILL", "--full"], running)

@@ -58,6 +58,7 @@ export const makeScheduler = (programs: Programs, running: Running, maxAge: Dura
   const user = String(process.getuid?.() ?? "")
   const gate = Semaphore.makeUnsafe(1)
   let last: Listing | undefined
+  let lastFailure: { readonly at: number; readonly failed: CommandFailed | Unreadable } | undefined
 
   const query = Effect.fnUntraced(function*(selection: ReadonlyArray<string>) {
     const asOf = yield* Clock.currentTimeMillis
@@ -70,14 +71,25 @@ export const makeScheduler = (programs: Programs, running: Running, maxAge: Dura
     return listing
   })
 
-  /** Everything that the scheduler knows of this user's jobs of ours, at most `maxAge` old, and not older than `after`. */
-  const list = (operation: string, after = 0): Effect.Effect<Listing, ExecutionError> =>
-    gate.withPermits(1)(Effect.gen(function*() {
+  /**
+   * Everything that the scheduler knows of this user's jobs of ours, at most `maxAge` old, and not older than `after`. Those
+   * who ask at the same time share one answer, also when it is that there is none.
+   */
+  const list = Effect.fnUntraced(function*(operation: string, after = 0) {
+    const askedAt = yield* Clock.currentTimeMillis
+    const ask = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       if (last !== undefined && now - last.asOf < Duration.toMillis(maxAge) && last.asOf >= after) return last
+      if (lastFailure !== undefined && lastFailure.at > askedAt) return yield* Effect.fail(lastFailure.failed)
       last = yield* query([])
       return last
-    })).pipe(Effect.mapError(toError(operation)))
+    }).pipe(Effect.tapError((failed) =>
+      Effect.map(Clock.currentTimeMillis, (at) => {
+        lastFailure = { at, failed }
+      })
+    ))
+    return yield* gate.withPermits(1)(ask).pipe(Effect.mapError(toError(operation)))
+  })
 
   /** All jobs of one name, asked for now. */
   const byName = (operation: string, name: string): Effect.Effect<Listing, ExecutionError> =>

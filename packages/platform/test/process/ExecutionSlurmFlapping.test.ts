@@ -87,6 +87,42 @@ describe.concurrent("a scheduler that does not answer", () => {
       assert.ok(status._tag === "Exited" && status.exitCode === 3)
     }))
 
+  it.live("is asked once by all who wait for it, and they share that it did not answer", () =>
+    Effect.gen(function*() {
+      const { directory, options } = place({ failures: { squeue: 1000 }, busy: true })
+      const execution = yield* Slurm.make(options)
+      const job = yield* execution.launch(script("shared", ""))
+      const asked = Array.from({ length: 8 }, () => Effect.flip(execution.status(job.id)))
+      const errors = yield* Effect.all(asked, { concurrency: "unbounded" })
+      for (const error of errors) assert.strictEqual(error._tag, "ExecutionError")
+      assert.strictEqual(callsOf(directory, "squeue"), 4)
+    }))
+
+  it.live("and loses its memory calls a job lost; a wrapper that comes later does not run it", () =>
+    Effect.gen(function*() {
+      const node = join(root, "late-node")
+      writeFileSync(node, `#!/bin/sh\nsleep 3\nexec '${process.execPath}' "$@"\n`, { mode: 0o755 })
+      const { options } = place({ forgetful: true }, { node })
+      const execution = yield* Slurm.make(options)
+      const job = yield* execution.launch(script("too late", "console.log('ran')"))
+      const status = yield* execution.await(job.id)
+      assert.ok(status._tag === "Lost" && /never started/.test(status.reason), JSON.stringify(status))
+      while (!existsSync(join(job.directory, "exit.json"))) yield* Effect.sleep("10 millis")
+      assert.ok(!existsSync(join(job.directory, "stdout.log")))
+      assert.deepStrictEqual(yield* execution.status(job.id), status)
+    }))
+
+  it.live("does not keep a job that it has forgotten from being cancelled", () =>
+    Effect.gen(function*() {
+      const { options } = place({ forgetful: true }, { fileDelay: "10 seconds", grace: "200 millis" })
+      const execution = yield* Slurm.make(options)
+      const job = yield* execution.launch(script("endless", "console.log('ran'); setInterval(() => {}, 1000)"))
+      while (!existsSync(join(job.directory, "stdout.log")) || ran(job) === "") yield* Effect.sleep("10 millis")
+      yield* execution.cancel(job.id)
+      assert.ok(existsSync(join(job.directory, "exit.json")), "it still runs")
+      assert.strictEqual((yield* execution.status(job.id))._tag, "Cancelled")
+    }))
+
   it.live("is not asked about a job that ended well", () =>
     Effect.gen(function*() {
       const { directory, options } = place({})
