@@ -1,7 +1,8 @@
 // Images built by real engines, each with a store of its own in a temporary directory: podman, and docker's
 // daemon with both of its builders. Nothing is fetched: the images hold one static program, or one file.
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Exit, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as Path from "node:path"
@@ -146,14 +147,14 @@ for (const [name, { exitCode, options }] of Object.entries(cases)) {
       }).pipe(Effect.scoped))
 
     for (const how of ["is interrupted", "takes too long", "is killed"] as const) {
-      it.live(`that ${how} leaves no process of a step that heeds no SIGTERM`, () =>
+      it.effect(`that ${how} leaves no process of a step that heeds no SIGTERM`, () =>
         Effect.gen(function*() {
           const home = yield* temporary
           const mark = markOf()
           const request = yield* treeToRun(home, mark, stubborn(mark))
-          const limited = how === "takes too long" ? { timeout: "4 seconds" } as const : {}
+          const limited = how === "takes too long" ? { timeout: "1 hour" } as const : {}
           const fiber = yield* Effect.forkChild(
-            Effect.exit(build({ ...options(), grace: "500 millis", ...limited }, request)),
+            Effect.flip(build({ ...options(), grace: "500 millis", ...limited }, request)),
             { startImmediately: true }
           )
           yield* Effect.promise(async () => {
@@ -163,16 +164,19 @@ for (const [name, { exitCode, options }] of Object.entries(cases)) {
           const client = processesWith(`--iidfile=${request.log}`)
           assert.isAbove(client.length, 0)
           if (how === "is interrupted") yield* Fiber.interrupt(fiber)
+          if (how === "takes too long") yield* TestClock.adjust("1 hour")
           if (how === "is killed") {
             // Long enough for its steps to have been seen.
-            yield* Effect.sleep("1500 millis")
+            yield* Effect.promise(() => new Promise((done) => setTimeout(done, 1500)))
             for (const pid of client) process.kill(pid, "SIGKILL")
           }
-          yield* Fiber.await(fiber)
+          const exit = yield* Fiber.await(fiber)
+          if (how === "is interrupted") assert.isTrue(Exit.hasInterrupts(exit))
+          else assert.strictEqual((yield* exit).failure, how === "is killed" ? "killed" : "timed-out")
           // What docker's daemon runs ends because its client is gone: by its own time.
           yield* goneAll(processesWith(`# ${mark}`))
           assert.deepStrictEqual(processesWith(mark), [])
-        }).pipe(Effect.scoped), 60_000)
+        }).pipe(Effect.scoped), 120_000)
     }
   })
 }
