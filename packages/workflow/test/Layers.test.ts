@@ -49,6 +49,19 @@ describe("The layers of a project", () => {
     ])
   })
 
+  it("need of an agent its program and its secret, or nothing but what it is replayed from", () => {
+    const ofAgent = (agent: string) =>
+      needs(`[agent]\n${agent}`).filter((each) => each.startsWith("agent")).map((each) => each.replace(/^agent /, ""))
+    assert.deepStrictEqual(ofAgent(`kind = "claude"`), ["\"claude\": claude", "\"claude\": $ANTHROPIC_API_KEY"])
+    assert.deepStrictEqual(ofAgent(`kind = "codex"\nlogin = "/home/ada/.codex"`), ["\"codex\": codex"])
+    assert.deepStrictEqual(ofAgent(`kind = "anthropic"\nmodel = "m"\nsecret = "KEY"`), ["\"anthropic\": $KEY"])
+    assert.deepStrictEqual(ofAgent(`kind = "openai-compatible"\nmodel = "m"\nbaseUrl = "http://localhost"`), [])
+    assert.deepStrictEqual(
+      ofAgent(`kind = "claude"\nrecordings = "/recordings"\nrecording = "replay"`),
+      ["\"claude\": agent's recordings"]
+    )
+  })
+
   it("need nothing of what layers of one's own stand in for, and what those need", () => {
     const own = {
       execution: Simulated.layer(() => ({})),
