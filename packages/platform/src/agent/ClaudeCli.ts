@@ -14,7 +14,7 @@ import type * as Redacted from "effect/Redacted"
 import { CodingAgent, make, type MakeOptions, type Turn } from "../CodingAgent.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
 import { type AgentHome, type Environment, secretsAmong } from "../internal/agentHome.ts"
-import { claudeArguments } from "../internal/claudeArguments.ts"
+import { claudeArguments, claudeInput } from "../internal/claudeArguments.ts"
 import * as Events from "../internal/claudeEvents.ts"
 
 /** How the program is found, what it may do, and who pays. */
@@ -134,7 +134,7 @@ const service = (options: Options): CodingAgent["Service"] => {
           extra: options.arguments ?? []
         }),
       environment: (home) => environmentOf(options, home),
-      prompt,
+      prompt: claudeInput(prompt),
       directory,
       report,
       graceMillis,

@@ -97,7 +97,7 @@ export const runAgentProcess = (options: AgentProcessOptions): Effect.Effect<Age
     }
     let child: ChildProcess
     try {
-      child = spawn(process.execPath, [supervisor], {
+      child = spawn(process.execPath, [supervisor, ...(options.remove === undefined ? [] : [options.remove])], {
         cwd: options.directory,
         env: ownEnvironment(),
         stdio: ["pipe", "pipe", "pipe", "pipe", "pipe"],
@@ -158,8 +158,7 @@ export const runAgentProcess = (options: AgentProcessOptions): Effect.Effect<Age
         argv: options.argv,
         environment: { ...options.environment, [markVariable]: mark },
         graceMillis: options.graceMillis,
-        politeSignal: options.politeSignal ?? null,
-        remove: options.remove ?? null
+        politeSignal: options.politeSignal ?? null
       })
     }\n`)
     prompt.end(options.stdin)

@@ -6,7 +6,7 @@
  * engine closed it, or the engine is dead, however it died) means that the agent has to go, with all that it started.
  * The prompt comes on descriptor 4, which becomes the agent's standard input. What happens is reported on descriptor 3,
  * a JSON object a line. At the very end the directory that was the agent's home for this call is removed: also
- * that must not outlive an engine that was killed.
+ * that must not outlive an engine that was killed. It is the only argument.
  */
 import { spawn } from "node:child_process"
 import { closeSync, rmSync, writeSync } from "node:fs"
@@ -20,8 +20,9 @@ interface Order {
   readonly graceMillis: number
   /** Asks the agent itself to stop and to say what it has used, before all of it is ended. */
   readonly politeSignal: NodeJS.Signals | null
-  readonly remove: string | null
 }
+
+const [home] = process.argv.slice(2)
 
 const report = (event: unknown): void => {
   try {
@@ -47,22 +48,22 @@ const watch = (family: Family): void => {
   look(50)
 }
 
-const leave = (order: Order, event: unknown): never => {
-  if (order.remove !== null) {
+const leave = (event?: unknown): never => {
+  if (home !== undefined) {
     try {
-      rmSync(order.remove, { recursive: true, force: true, maxRetries: 3 })
+      rmSync(home, { recursive: true, force: true, maxRetries: 3 })
     } catch {
       // The engine removes it too, and says so where it cannot.
     }
   }
-  report(event)
+  if (event !== undefined) report(event)
   process.exit(0)
 }
 
 const run = (order: Order): void => {
   const { argv: [file, ...args], environment, graceMillis, politeSignal } = order
   const refuse = (error: NodeJS.ErrnoException): never =>
-    leave(order, { _tag: "NotStarted", code: error.code ?? null, detail: error.message })
+    leave({ _tag: "NotStarted", code: error.code ?? null, detail: error.message })
   const start = () => {
     try {
       return spawn(file, args, { stdio: [4, "inherit", "inherit"], detached: true, env: environment })
@@ -105,7 +106,7 @@ const run = (order: Order): void => {
   end = () => ending ??= endAll()
   child.on("exit", (exitCode, signal) => {
     // Nothing that an agent started goes on when it has answered: the tree is about to be read, and removed.
-    void end!().then(() => leave(order, { _tag: "Ended", exitCode, signal }))
+    void end!().then(() => leave({ _tag: "Ended", exitCode, signal }))
   })
   if (cut) void end()
 }
@@ -123,7 +124,7 @@ process.stdin.setEncoding("utf8").on("data", (text: string) => {
 const onCut = (): void => {
   cut = true
   // An order that did not arrive whole came from an engine that is dead: nothing was started.
-  if (order !== undefined) process.exit(0)
+  if (order !== undefined) leave()
   void end?.()
 }
 process.stdin.on("error", onCut)

@@ -45,3 +45,9 @@ export const claudeArguments = (call: ClaudeArguments): readonly [string, ...Rea
     ...call.extra
   ]
 }
+
+/**
+ * The prompt as the program has to get it: one that begins with a slash is a command of the program's own, and is not
+ * asked of the model, however commands are switched off.
+ */
+export const claudeInput = (prompt: string): string => prompt.startsWith("/") ? `\n${prompt}` : prompt

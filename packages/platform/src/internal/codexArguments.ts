@@ -41,6 +41,8 @@ const settings: ReadonlyArray<readonly [string, unknown]> = [
   ["history.persistence", "none"],
   // The prompt holds all that is needed: instructions in the tree are not asked for, and may be somebody else's.
   ["project_doc_max_bytes", 0],
+  ["skills.include_instructions", false],
+  ["skills.bundled.enabled", false],
   ["sandbox_workspace_write.exclude_slash_tmp", true],
   ...features.map((feature) => [`features.${feature}`, false] as const)
 ]

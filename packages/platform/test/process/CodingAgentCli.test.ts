@@ -271,6 +271,25 @@ describe("an agent that is a program", () => {
       )
     }).pipe(Effect.scoped))
 
+  it.live("is ended when its supervisor is killed, and that is told", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const script = `
+        require("node:fs").writeFileSync("pids", process.ppid + "\\n" + process.pid + "\\n")
+        setInterval(() => {}, 1000)`
+      for (const [name, layer] of both(home, script)) {
+        const tree = Path.join(home, name)
+        fs.mkdirSync(tree)
+        const fiber = yield* Effect.forkChild(Effect.flip(ask(layer, tree)), { startImmediately: true })
+        const [supervisor, agent] = (yield* linesOf(Path.join(tree, "pids"), 2)).map(Number)
+        process.kill(supervisor!, "SIGKILL")
+        const error = yield* Fiber.join(fiber)
+        assert.match(error.message, /ended together with its supervisor/)
+        assert.isFalse(isAlive(agent!))
+        assert.deepStrictEqual(homes(), [])
+      }
+    }).pipe(Effect.scoped))
+
   it.live("is ended when it does not stop printing, in lines or without an end", () =>
     Effect.gen(function*() {
       const home = yield* temporary

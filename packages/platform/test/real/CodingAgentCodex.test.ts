@@ -195,6 +195,14 @@ describe("Codex' program", () => {
       const { directory } = yield* tree
       fs.mkdirSync(Path.join(directory, ".codex"))
       fs.writeFileSync(Path.join(directory, "AGENTS.md"), "INSTRUCTIONS OF THE TREE")
+      for (const place of [".codex", ".agents"]) {
+        const skill = Path.join(directory, place, "skills", "skill")
+        fs.mkdirSync(skill, { recursive: true })
+        fs.writeFileSync(
+          Path.join(skill, "SKILL.md"),
+          "---\nname: skill\ndescription: SKILL OF THE TREE\n---\nSKILL OF THE TREE"
+        )
+      }
       fs.writeFileSync(
         Path.join(directory, ".codex", "config.toml"),
         "model = \"another\"\nsandbox_mode = \"danger-full-access\"\ndeveloper_instructions = \"SETTINGS OF THE TREE\"\n"
@@ -210,12 +218,12 @@ describe("Codex' program", () => {
   it.live("is ended by limits of rounds and of cost, which it does not know itself, and what it used counts", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
-      const rounds = yield* openAiDouble([runs("sleep 0.2")])
+      const rounds = yield* openAiDouble([runs("sleep 1")])
       const first = yield* Effect.flip(ask(rounds, directory, { limits: { rounds: 3 } }))
       assert.strictEqual(first._tag === "AgentLimitReached" && first.limit, "rounds", first.message)
       assert.isAtMost(rounds.asked.length, 4)
       assert.isAtLeast(first.usage.inputTokens, 300)
-      const cost = yield* openAiDouble([runs("sleep 0.2")])
+      const cost = yield* openAiDouble([runs("sleep 1")])
       const second = yield* Effect.flip(ask(cost, directory, {}, { limits: { costUsd: 0.001 } }))
       assert.strictEqual(second._tag === "AgentLimitReached" && second.limit, "cost", second.message)
       assert.isAtMost(cost.asked.length, 4)
