@@ -60,6 +60,7 @@ export const howToBeginAnew = ({ workdir }: Autoresearch.Project): string => {
   const files = [
     `${shellWord(Workdir.journal(workdir))}*`,
     shellWord(Workdir.jobs(workdir)),
+    shellWord(Workdir.worktrees(workdir)),
     shellWord(`${workdir}/tree`)
   ]
   return `To begin a new one, use another directory, or remove what it left: rm -r ${files.join(" ")}`

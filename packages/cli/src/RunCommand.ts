@@ -142,7 +142,7 @@ export const execute = Effect.fnUntraced(function*(given: string, mode: "run" | 
     const view = yield* Effect.scoped(Effect.gen(function*() {
       const run = yield* Autoresearch.open(project, { mode, owner: "espalier" })
       yield* Effect.addFinalizer(() => sayIfSuspended(run))
-      yield* tellIfCopied(project, output)
+      if (Option.isNone(earlier)) yield* tellIfCopied(project, output)
       return yield* follow(project, run, after, output)
     }))
     yield* sweep(project)

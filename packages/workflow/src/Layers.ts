@@ -25,6 +25,7 @@ import * as Detected from "@espalier/platform/workspace/Detected"
 import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
 import * as PlainCopy from "@espalier/platform/workspace/PlainCopy"
 import { Context, Duration, Layer } from "effect"
+import { existsSync } from "node:fs"
 import * as Config from "./Config.ts"
 import { type Choice, type Choices, choose, type Place } from "./internal/layerChoices.ts"
 import { agents, type SecretMissing } from "./internal/layersAgent.ts"
@@ -46,12 +47,16 @@ const workspaces: Choices<Config.WorkspaceOptions, Workspace> = {
     module: "workspace/Detected",
     about: "one of the two below: worktrees where the source is in a git repository, copies where it is not",
     layer: ({ copy, guard }, { config, workdir }) =>
-      Detected.layer({
-        ...guardOf(guard, config),
-        ...copy,
-        source: config.source.repository,
-        directory: Workdir.worktrees(workdir),
-        excluded: [workdir]
+      Layer.suspend(() => {
+        const options = {
+          ...guardOf(guard, config),
+          ...copy,
+          source: config.source.repository,
+          directory: Workdir.worktrees(workdir),
+          excluded: [workdir]
+        }
+        // A run that began on copies has its states there, and goes on with them though there is a repository by now.
+        return existsSync(Workdir.copies(workdir)) ? PlainCopy.layer(options) : Detected.layer(options)
       }),
     requirements: (_, place) => [
       place === undefined ? Git.optional : Git.detected(place.config.source.repository)

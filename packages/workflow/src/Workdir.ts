@@ -1,6 +1,7 @@
 /**
- * Where everything lies on disk, below the working directory of a run. Only `espalier.toml`, `journal.db`, `jobs/` and
- * `builds/` hold anything of their own; the rest are views, and can be made again from the journal.
+ * Where everything lies on disk, below the working directory of a run. Only `espalier.toml`, `journal.db`, `jobs/`,
+ * `builds/` and the states of plain copies hold anything of their own; the rest are views, and can be made again from the
+ * journal.
  */
 import * as Path from "node:path"
 
@@ -15,6 +16,9 @@ export const jobs = (workdir: string): string => Path.join(workdir, "jobs")
 
 /** Working trees of experiments that are under way. */
 export const worktrees = (workdir: string): string => Path.join(workdir, "worktrees")
+
+/** The states of a source without source control, where experiments are made in copies of it. */
+export const copies = (workdir: string): string => Path.join(worktrees(workdir), ".store")
 
 /** What is told about one node. */
 export const node = (workdir: string, id: string): string => Path.join(workdir, "tree", id)

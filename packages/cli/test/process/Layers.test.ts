@@ -40,13 +40,16 @@ describe("a directory without source control", () => {
     expect((await run("summary", workdir)).code).toBe(0)
   })
 
-  it("is gone on with after an interruption, from what was copied when the search began", async () => {
+  it("is gone on with after an interruption, from what was copied when the search began, whatever it is by then", async () => {
     const { program, workdir } = make({ jobMillis: 1_500, limits: "experiments = 1" }, { program: "plain" })
     const first = start("run", workdir)
     await until("the baseline runs", () => /baseline: job started/.test(first.stderr()))
     first.child.kill("SIGINT")
     expect((await first.ended).code).toBe(130)
     writeFileSync(join(program, "main.mjs"), "this would not even start")
+    git(program, "init", "--quiet")
+    git(program, "add", ".")
+    git(program, "commit", "--quiet", "-m", "Too late")
     const { figures: { nodes } } = await complete("resume", workdir)
     expect(nodes.map(({ status }) => status)).toEqual(["completed", "completed"])
   })
