@@ -145,7 +145,9 @@ const list = (words) => {
   const named = filters.includes("dangling=false")
   for (const image of images()) {
     const has = Object.entries(image.labels).some(([name, value]) => `${name}=${value}` === label)
-    if (has && (!named || image.names.length > 0)) { for (const _ of image.names) say(`sha256:${image.id}\n`) }
+    if (!has || (named && image.names.length === 0)) continue
+    // A line for each name, and one for what has none.
+    for (let line = 0; line < Math.max(1, image.names.length); line++) say(`sha256:${image.id}\n`)
   }
 }
 
