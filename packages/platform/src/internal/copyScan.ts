@@ -2,7 +2,7 @@
  * Looks through a directory: what is in it, by the hash of its content. A file that looks as it did when it was hashed (size,
  * times, inode) is not read again, as git does it with its index.
  */
-import type { Stats } from "node:fs"
+import { lstatSync, readdirSync, readlinkSync, type Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { type CopyStore, type Entry, hashFile, type State } from "./copyStore.ts"
@@ -63,42 +63,64 @@ const eachAtOnce = async <A>(
 }
 
 /** A file that goes while it is looked at was not there. */
-const orGone = async <A>(path: string, run: () => Promise<A>): Promise<A | undefined> => {
+const whenGone = (path: string, error: unknown): undefined => {
+  if (codeOf(error) !== "ENOENT") throw error
+  if (path.includes("\ufffd")) throw new Error("a name in it is no UTF-8. Rename the file", { cause: error })
+  return undefined
+}
+
+const orGone = <A>(path: string, run: () => Promise<A>): Promise<A | undefined> =>
+  run().catch((error: unknown) => whenGone(path, error))
+
+const orGoneSync = <A>(path: string, run: () => A): A | undefined => {
   try {
-    return await run()
+    return run()
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error
-    if (path.includes("\ufffd")) throw new Error("a name in it is no UTF-8. Rename the file", { cause: error })
-    return undefined
+    return whenGone(path, error)
   }
 }
 
-/** Walks; pipes, sockets, devices and `.git` are none of a state. */
+// How long other fibers wait at most for one that looks at names. A call of its own for each would take five times as long.
+const sliceMillis = 5
+
+/** Lets others go on, where the slice is over; throws where nobody waits for the result any more. */
+const breather = (signal: AbortSignal) => {
+  let began = performance.now()
+  return async (): Promise<void> => {
+    if (performance.now() - began < sliceMillis) return
+    await new Promise((resume) => setImmediate(resume))
+    signal.throwIfAborted()
+    began = performance.now()
+  }
+}
+
+/** Walks. Of pipes, sockets and devices only the names are told; `.git` is none of a state. */
 const walk = async (root: string, skip: Skip, signal: AbortSignal) => {
   const files: Array<Found> = []
   const entries = new Map<string, Entry>()
+  const special: Array<string> = []
+  const breathe = breather(signal)
   const into = async (below: string): Promise<void> => {
-    const read = () => fs.readdir(Path.join(root, below), { withFileTypes: true })
+    const read = () => readdirSync(Path.join(root, below), { withFileTypes: true })
     // A tree that is gone as a whole is a fault, and not a tree without files.
-    const list = below === "" ? await read() : await orGone(below, read)
+    const list = below === "" ? read() : orGoneSync(below, read)
     if (list?.length === 0 && below !== "") entries.set(below, { kind: "directory" })
-    const directories: Array<string> = []
-    await eachAtOnce(list ?? [], signal, async (entry) => {
+    for (const entry of list ?? []) {
       const path = below === "" ? entry.name : `${below}/${entry.name}`
-      if (entry.name === ".git" || skip(path, entry.isDirectory())) return
-      if (entry.isDirectory()) directories.push(path)
+      if (entry.name === ".git" || skip(path, entry.isDirectory())) continue
+      if (entry.isDirectory()) await into(path)
       else if (entry.isSymbolicLink()) {
-        const target = await orGone(path, () => fs.readlink(Path.join(root, path)))
+        const target = orGoneSync(path, () => readlinkSync(Path.join(root, path)))
         if (target !== undefined) entries.set(path, { kind: "link", target })
       } else if (entry.isFile()) {
-        const stat = await orGone(path, () => fs.lstat(Path.join(root, path)))
+        const stat = orGoneSync(path, () => lstatSync(Path.join(root, path)))
         if (stat?.isFile() === true) files.push({ path, stat })
-      }
-    })
-    for (const directory of directories) await into(directory)
+      } else special.push(path)
+      await breathe()
+    }
   }
   await into("")
-  return { files, entries }
+  return { files, entries, special }
 }
 
 /** What a file looked like, to be compared later. */
@@ -126,19 +148,24 @@ export const scan = async (options: {
   readonly keep: boolean
   readonly limitBytes?: number | undefined
   readonly signal: AbortSignal
-}): Promise<State> => {
+}): Promise<{ readonly state: State; readonly special: ReadonlyArray<string> }> => {
   const { keep, limitBytes, memory, root, signal, skip, store } = options
-  const { entries, files } = await walk(root, skip, signal)
+  const { entries, files, special } = await walk(root, skip, signal)
   if (limitBytes !== undefined) checkLimit(root, files, limitBytes)
   const present = new Set(files.map(({ path }) => path))
   for (const path of memory.keys()) if (!present.has(path)) memory.delete(path)
-  await eachAtOnce(files, signal, async ({ path, stat }) => {
-    const full = Path.join(root, path)
+  const unknown: Array<string> = []
+  for (const { path, stat } of files) {
     const seen = memory.get(path)
-    if (seen !== undefined && isAsSeen(stat, seen) && (!keep || await store.hasFile(seen.entry.id))) {
+    if (
+      seen !== undefined && isAsSeen(stat, seen) &&
+      (!keep || store.hasFile(seen.entry.id) === true || await store.hasFile(seen.entry.id))
+    ) {
       entries.set(path, seen.entry)
-      return
-    }
+    } else unknown.push(path)
+  }
+  await eachAtOnce(unknown, signal, async (path) => {
+    const full = Path.join(root, path)
     await orGone(path, async () => {
       for (let tries = 0; tries < 5; tries++) {
         const before = await fs.lstat(full)
@@ -155,7 +182,7 @@ export const scan = async (options: {
       throw new Error(`${path} goes on changing while it is read. Stop what writes it, or leave it out (ignored)`)
     })
   })
-  return new Map([...entries].sort(([one], [other]) => one < other ? -1 : 1))
+  return { state: entries, special: special.sort() }
 }
 
 const checkLimit = (root: string, files: ReadonlyArray<Found>, limitBytes: number): void => {
@@ -197,16 +224,17 @@ export const fillDirectory = async (
   for (const directory of [...directories].sort()) await fs.mkdir(Path.join(root, directory), { recursive: true })
   await eachAtOnce(files, signal, async ([path, entry]) => {
     const place = Path.join(root, path)
-    await fs.copyFile(await store.fileAt(entry), place, copyMode)
+    await fs.copyFile(store.verifiedAt(entry.id) ?? await store.fileAt(entry), place, copyMode)
     if (entry.mode !== 0o644) await fs.chmod(place, entry.mode)
   })
   for (const [path, entry] of state) if (entry.kind === "link") await fs.symlink(entry.target, Path.join(root, path))
   const memory: Memory = new Map()
-  await eachAtOnce(files, signal, async ([path, entry]) => {
-    const stat = await fs.lstat(Path.join(root, path))
+  const breathe = breather(signal)
+  for (const [path, entry] of files) {
     // A file system that cannot hold a mode must not make a change of every file.
-    memory.set(path, remember(stat, entry))
-  })
+    memory.set(path, remember(lstatSync(Path.join(root, path)), entry))
+    await breathe()
+  }
   return memory
 }
 

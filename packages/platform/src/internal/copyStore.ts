@@ -139,8 +139,15 @@ export class CopyStore {
     return place
   }
 
-  async hasFile(id: string): Promise<boolean> {
-    return this.#verified.has(id) || await unlessThere(() => fs.stat(this.#place("files", id))) !== undefined
+  /** Whether the content is there; at once where this process has seen it. */
+  hasFile(id: string): true | Promise<boolean> {
+    return this.#verified.has(id) ||
+      unlessThere(() => fs.stat(this.#place("files", id))).then((found) => found !== undefined)
+  }
+
+  /** Where a file is that is known to be what its name says; undefined where it has to be asked for. */
+  verifiedAt(id: string): string | undefined {
+    return this.#verified.has(id) ? this.#place("files", id) : undefined
   }
 
   /**

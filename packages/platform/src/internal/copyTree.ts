@@ -74,13 +74,13 @@ export const makeCopy = (
     return memory
   })
 
-/** What stands in the copy. With `keep` it is in the store afterwards. */
+/** What stands in the copy, and its pipes, sockets and devices, by path. With `keep` it is in the store afterwards. */
 export const stateOf = (
   store: CopyStore,
   rules: Rules,
   copy: Copy,
   keep: boolean
-): Effect.Effect<State, WorkspaceError> =>
+): Effect.Effect<{ readonly state: State; readonly special: ReadonlyArray<string> }, WorkspaceError> =>
   longFileOperation("look through", copy.root, (signal) => {
     // What is part of the state already stays part of it, whatever is ignored.
     const own = new Set<string>()
@@ -147,7 +147,7 @@ export const commitCopy = (
   options: { readonly author: Identity; readonly text: string }
 ): Effect.Effect<string, WorkspaceError> =>
   Effect.gen(function*() {
-    const now = yield* stateOf(store, rules, copy, true)
+    const { state: now } = yield* stateOf(store, rules, copy, true)
     if (differing(copy.headState, now).length === 0) return copy.head
     const commit = yield* commitState(store, now, { ...options, parent: copy.head })
     yield* Effect.uninterruptible(Effect.gen(function*() {
@@ -180,7 +180,7 @@ export const captureSource = (store: CopyStore, source: CopySource): Effect.Effe
     if (entry === undefined) {
       return yield* WorkspaceError.of({ _tag: "NotARepository", directory: root, exists: false })
     }
-    const now = yield* longFileOperation(
+    const { state: now } = yield* longFileOperation(
       "look through",
       root,
       (signal) => scan({ root, skip, memory, store, keep: true, limitBytes, signal })

@@ -34,10 +34,9 @@ const expand = (pattern: string): ReadonlyArray<string> => {
       const found: Array<string> = []
       for (let index = 0; index + 1 < bounds.length; index++) {
         const middle = pattern.slice(bounds[index]! + 1, bounds[index + 1])
-        for (const each of expand(pattern.slice(0, open) + middle + pattern.slice(at + 1))) {
-          // More than anybody writes: a pattern like {a,b}{a,b}{a,b}... must not fill the memory.
-          if (found.length < most) found.push(each)
-        }
+        // More than anybody writes: a pattern like {a,b}{a,b}{a,b}... must neither fill the memory nor take for ever.
+        if (found.length >= most) break
+        found.push(...expand(pattern.slice(0, open) + middle + pattern.slice(at + 1)).slice(0, most))
       }
       return found
     }

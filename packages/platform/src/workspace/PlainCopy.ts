@@ -33,7 +33,7 @@ import { cleanIdentity } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
 import { realOrPlanned } from "../internal/gitRepository.ts"
 import { policyOf } from "../internal/guard.ts"
-import { checkTree, specialFiles } from "../internal/guardCheck.ts"
+import { checkTree } from "../internal/guardCheck.ts"
 import {
   editGuarded,
   entryAt,
@@ -264,16 +264,12 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
           return plan.applied
         }),
       changed: (tree) =>
-        Effect.flatMap(copyOf(tree), (copy) => Effect.map(now(copy), (state) => changesOf(copy, state))),
+        Effect.flatMap(copyOf(tree), (copy) => Effect.map(now(copy), ({ state }) => changesOf(copy, state))),
       check: (tree) =>
         Effect.gen(function*() {
           const copy = yield* copyOf(tree)
-          const changed = changesOf(copy, yield* now(copy))
-          const special = yield* fileOperation(
-            "look through",
-            copy.root,
-            () => specialFiles(copy.root, (file) => Path.basename(file) === ".git" || rules.isIgnored(file))
-          )
+          const { special, state } = yield* now(copy)
+          const changed = changesOf(copy, state)
           const found = special.map((file): Violation => ({ file, problem: "special", detail: "is no plain file" }))
           yield* checkTree({ path: tree.path, top: copy.root, changed, found, policy })
           return changed
@@ -282,7 +278,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         Effect.gen(function*() {
           const copy = yield* copyOf(tree)
           const { store } = yield* place
-          return yield* diffCopy(store, copy, yield* now(copy))
+          return yield* diffCopy(store, copy, (yield* now(copy)).state)
         }),
       commit: (tree, { author, body, message }) =>
         Effect.gen(function*() {

@@ -1,0 +1,58 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { compileGlob } from "../src/internal/guardGlobs.ts"
+
+const matches = (pattern: string, path: string, ignoreCase = false) =>
+  compileGlob(pattern, { ignoreCase }).matches(path.split("/"))
+
+describe("a glob", () => {
+  const table: ReadonlyArray<readonly [string, ReadonlyArray<string>, ReadonlyArray<string>]> = [
+    ["src", ["src"], ["src/a", "srcs"]],
+    ["*.json", ["a.json", ".json", "line\nend.json"], ["a/b.json", "a.jsonx"]],
+    ["src/*", ["src/a", "src/.hidden"], ["src", "src/a/b"]],
+    ["src/**", ["src", "src/a", "src/.a/b", "src/line\nend/b"], ["srcs/a", "a/src/b"]],
+    ["**/*.pem", ["a.pem", "x/y/.z.pem"], ["a.pem/b"]],
+    ["**", ["a", "a/b/c"], []],
+    ["a/**/b", ["a/b", "a/x/b", "a/x/y/b"], ["a", "b", "a/bb", "ab"]],
+    ["a?c", ["abc", "a.c"], ["ac", "a/c"]],
+    ["[a-c]x", ["ax", "cx"], ["dx", "x"]],
+    ["[!a]x", ["bx", "!x"], ["ax"]],
+    ["[]]x", ["]x"], ["x"]],
+    ["{a,b/*}.ts", ["a.ts", "b/c.ts"], ["b.ts", "c.ts"]],
+    ["{a,{b,c}}d", ["ad", "bd", "cd"], ["d"]],
+    ["a+(b).$", ["a+(b).$"], ["abb", "a+(b)x"]],
+    ["./src/", ["src"], ["x"]],
+    ["\\*", ["*"], ["a"]],
+    ["[z-a]", ["[z-a]"], ["b"]],
+    ["[open", ["[open"], ["o"]],
+    ["{open", ["{open"], ["open"]]
+  ]
+  for (const [pattern, yes, no] of table) {
+    it(`${pattern} matches what it says and nothing else`, () => {
+      for (const path of yes) assert.isTrue(matches(pattern, path), path)
+      for (const path of no) assert.isFalse(matches(pattern, path), path)
+    })
+  }
+
+  it("that is a plain name matches that name and no other, whatever characters it has", () => {
+    const segment = fc.string({ minLength: 1, unit: "binary" }).filter((value) =>
+      !/[/*?[{\\]/.test(value) && value !== "."
+    )
+    fc.assert(fc.property(segment, segment, (one, other) => {
+      assert.isTrue(compileGlob(one).matches([one]))
+      assert.strictEqual(compileGlob(one).matches([other]), one === other)
+      assert.isTrue(compileGlob(one).plain)
+    }))
+  })
+
+  it("can be told not to mind upper and lower case", () => {
+    assert.isTrue(matches("src/Secret*", "SRC/sECRETS", true))
+    assert.isFalse(matches("src/Secret*", "SRC/sECRETS"))
+  })
+
+  it("of many stars and braces is answered at once", () => {
+    const path = Array.from({ length: 200 }, () => "a").join("/")
+    assert.isFalse(matches("**/a/".repeat(50) + "b", path))
+    assert.isFalse(matches("{a,b}".repeat(40), "c"))
+  })
+})
