@@ -238,6 +238,22 @@ describe("Claude's program", () => {
       assert.closeTo(second.costUsd, 3 * 0.00045, 1e-9)
     }).pipe(Effect.scoped))
 
+  it.live("asks its provider again as often as it may, and waits for no longer than it may", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* tree
+      const limited = yield* anthropicDouble([fails(429, "rate_limit_error")])
+      const error = yield* Effect.flip(ask(limited, directory, { retries: 2 }))
+      assert.strictEqual(error._tag === "AgentRateLimited" && error.retryAfterMillis, null)
+      assert.strictEqual(limited.asked.length, 3)
+      const recovering = yield* anthropicDouble([fails(529, "overloaded_error"), fails(500, "api_error"), done])
+      assert.deepStrictEqual((yield* ask(recovering, directory, { retries: 2 })).answer, { done: true })
+      const patient = yield* anthropicDouble([fails(429, "rate_limit_error", { "retry-after": "3600" })])
+      const told = yield* Effect.flip(ask(patient, directory, { longestPause: "2 hours" }))
+      // Of more than a minute it does not say how long.
+      assert.strictEqual(told._tag === "AgentRateLimited" && told.retryAfterMillis, null)
+      assert.strictEqual(patient.asked.length, 1)
+    }).pipe(Effect.scoped))
+
   it.live("that hangs is ended by the time limit with the shells it left, and says what it used", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree

@@ -267,6 +267,17 @@ describe("Codex' program", () => {
       assert.strictEqual(double.asked.length, 0)
     }).pipe(Effect.scoped))
 
+  it.live("asks its provider again as often as it may", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* tree
+      const broken = yield* openAiDouble([fails(500, "server_error")])
+      const error = yield* Effect.flip(ask(broken, directory, { retries: 0 }))
+      assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "unreachable")
+      assert.strictEqual(broken.asked.length, 1)
+      const recovering = yield* openAiDouble([fails(500, "server_error"), fails(503, "overloaded"), done])
+      assert.deepStrictEqual((yield* ask(recovering, directory, { retries: 2 })).answer, { done: true })
+    }).pipe(Effect.scoped))
+
   it.live("that hangs is ended by the time limit with the shells it left, and says what it used", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
