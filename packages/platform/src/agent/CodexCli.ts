@@ -33,7 +33,7 @@ export interface Options extends Pick<MakeOptions, "record" | "limits" | "answer
   readonly apiKey?: Redacted.Redacted | undefined
   /**
    * Where `codex login` left what it needs: a directory such as `~/.codex`. Its settings are not read and no session is left
-   * there. What a call uses is then known only when it ends well, and rounds and cost cannot be limited within a turn.
+   * there. What a call uses is then known only when it ends well, and a call with a limit of rounds or cost is refused.
    */
   readonly login?: string | undefined
   /** Where the provider's API is, for a call with a key. Default `https://api.openai.com/v1`. */
@@ -111,6 +111,11 @@ const service = (options: Options): CodingAgent["Service"] => {
   const hidden = [keyVariable, ...secretNames(options.environment ?? {})]
   const turn = ({ directory, limits: { costUsd, rounds }, prompt, repair, report, write }: Turn) => {
     const limits: Events.CodexLimits = { costUsd, rounds, price }
+    if (login !== undefined && (rounds ?? costUsd) !== undefined) {
+      return refused(
+        "limits of rounds and cost cannot be kept with a login of its own: limit the time, or give `apiKey`"
+      )
+    }
     if (costUsd !== undefined && price === undefined) {
       return refused(
         `a limit of ${costUsd} US$ cannot be kept where the price of the model is not known: give \`price\``

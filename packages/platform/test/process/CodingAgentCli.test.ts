@@ -199,6 +199,24 @@ describe("an agent that is a program", () => {
       assert.match(error.message, /the directory .*no tree does not exist/)
     }).pipe(Effect.scoped))
 
+  it.live("refuses limits that it cannot keep", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const program = programOf(home, `${answering} answer("[]")`)
+      const price = prices
+      const refused: ReadonlyArray<readonly [CodexCli.Options, RegExp]> = [
+        [{ limits: { costUsd: 1 } }, /give `price`/],
+        [{ login: home, price, limits: { costUsd: 1 } }, /with a login/],
+        [{ login: home, limits: { rounds: 1 } }, /with a login/]
+      ]
+      for (const [options, expected] of refused) {
+        const error = yield* Effect.flip(ask(CodexCli.layer({ ...options, program }), home))
+        assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "refused")
+        assert.match(error.message, expected)
+      }
+      yield* ask(CodexCli.layer({ login: home, program, limits: { time: "1 minute" } }), home)
+    }).pipe(Effect.scoped))
+
   it.live("that hangs is ended with all that it started, whatever they ignore, and its home is removed", () =>
     Effect.gen(function*() {
       const home = yield* temporary

@@ -257,16 +257,6 @@ describe("Codex' program", () => {
       assert.deepStrictEqual(double.strays.filter((stray) => stray !== "GET /v1/responses"), [])
     }).pipe(Effect.scoped))
 
-  it.live("refuses a limit of cost where it cannot be kept", () =>
-    Effect.gen(function*() {
-      const { directory } = yield* tree
-      const double = yield* openAiDouble([done])
-      const error = yield* Effect.flip(ask(double, directory, { price: undefined, limits: { costUsd: 1 } }))
-      assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "refused")
-      assert.match(error.message, /give `price`/)
-      assert.strictEqual(double.asked.length, 0)
-    }).pipe(Effect.scoped))
-
   it.live("asks its provider again as often as it may", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
