@@ -190,8 +190,9 @@ export type LayerError = InvalidMetricRule | Slurm.SlurmOptionsInvalid | Options
 export type Platform = Capabilities[keyof Capabilities]
 
 /**
- * Layers of your own, by capability: each stands in place of what `espalier.toml` chooses there. One of `Evidence` may ask
- * for the `Execution` that is used. `requirements` are what they need of the machine, for `espalier doctor` and before a run begins.
+ * Layers of your own, by capability: each stands in place of what `espalier.toml` chooses there. All but that of `execution`
+ * itself may ask for the `Execution` that is used. `requirements` are what they need of the machine, for `espalier doctor`
+ * and before a run begins.
  */
 export type Own<R = unknown> =
   & { readonly [K in keyof Capabilities]?: Layer.Layer<Capabilities[K], unknown, R> | undefined }
@@ -203,25 +204,30 @@ type Given<O> = Extract<{ [K in keyof O]: O[K] }[keyof O], Layer.Any>
 export type ErrorOf<O extends Own> = Layer.Error<Given<O>>
 
 /** What one's own layers need, and still has to be provided. */
-export type ServicesOf<O extends Own> = Exclude<Layer.Services<Given<O>>, Execution>
+export type ServicesOf<O extends Own> =
+  | Layer.Services<Given<Pick<O, keyof O & "execution">>>
+  | Exclude<Layer.Services<Given<Omit<O, "execution">>>, Execution>
 
-/** The capabilities for which a program has given layers of its own: what was measured on them is measured on no others. */
+/**
+ * The capabilities, of those that measurements depend on, for which a program has given layers of its own: a run that began on
+ * them is gone on with on no others.
+ */
 export const Replaced = Context.Reference<ReadonlyArray<string>>("@espalier/workflow/Layers/Replaced", {
   defaultValue: () => []
 })
 
-const capabilities = ["workspace", "artifacts", "execution", "evidence", "agent"] as const satisfies ReadonlyArray<
+/** What measurements depend on. Whichever agent is asked, what it proposes is measured in the same way. */
+const measuring = ["workspace", "artifacts", "execution", "evidence"] as const satisfies ReadonlyArray<
   keyof Capabilities
 >
 
-/** Every set of capabilities for which there may be layers of one's own. */
+/** Every set of capabilities that `Replaced` may name. */
 export const combinations: ReadonlyArray<ReadonlyArray<string>> = Array.from(
-  { length: 2 ** capabilities.length },
-  (_, set) => capabilities.filter((_, bit) => (set & (1 << bit)) !== 0)
+  { length: 2 ** measuring.length },
+  (_, set) => measuring.filter((_, bit) => (set & (1 << bit)) !== 0)
 )
 
-/** Names of the capabilities for which there is a layer of one's own. */
-const replaced = (own: Own): ReadonlyArray<string> => capabilities.filter((name) => own[name] !== undefined)
+const replaced = (own: Own): ReadonlyArray<string> => measuring.filter((name) => own[name] !== undefined)
 
 /**
  * The layer of all capabilities: those that the configuration chooses, and one's own in their places. What one's own layers
@@ -256,15 +262,13 @@ export function layer<O extends Own = {}>(
 ): Layer.Layer<Platform, LayerError | ErrorOf<O>, ServicesOf<O>>
 export function layer(place: Place, own: Own = {}): Layer.Layer<Platform, unknown, unknown> {
   const { agent, artifacts, execution, workspace } = chosen(place)
-  const base = Layer.mergeAll(
+  return Layer.mergeAll(
     own.workspace ?? workspace.layer(),
-    own.execution ?? execution.layer(),
     own.artifacts ?? artifacts.layer(),
+    own.evidence ?? Rules.layer({ rules: Config.metricRules(place.config) }),
     own.agent ?? agent.layer(),
     Layer.succeed(Replaced, replaced(own))
-  )
-  const evidence = own.evidence ?? Rules.layer({ rules: Config.metricRules(place.config) })
-  return Layer.provideMerge(evidence, base)
+  ).pipe(Layer.provideMerge(own.execution ?? execution.layer()))
 }
 
 /** What a project needs of its machine: for its directory, and for each layer that is chosen. */

@@ -4,7 +4,9 @@ import { Evidence } from "@espalier/platform/Evidence"
 import { Execution } from "@espalier/platform/Execution"
 import * as Simulated from "@espalier/platform/execution/Simulated"
 import * as Requirements from "@espalier/platform/Requirements"
-import { Context, Effect, Layer, Option } from "effect"
+import * as Scripted from "@espalier/platform/agent/Scripted"
+import { CodingAgent, make, noUsage } from "@espalier/platform/CodingAgent"
+import { Context, Effect, Layer, Option, Schema } from "effect"
 import assert from "node:assert"
 import * as fs from "node:fs"
 import * as Config from "../src/Config.ts"
@@ -98,8 +100,36 @@ describe("The layers of a project", () => {
       assert.deepStrictEqual(yield* replaced({}), [])
       assert.deepStrictEqual(yield* replaced({ requirements: [] }), [])
       assert.deepStrictEqual(yield* replaced({ execution: Simulated.layer(() => ({})) }), ["execution"])
+      // Whichever agent is asked, experiments are measured in the same way.
+      assert.deepStrictEqual(yield* replaced({ agent: Scripted.layer([]) }), [])
       assert.deepStrictEqual(yield* Layers.Replaced, [])
       assert.strictEqual(new Set(Layers.combinations.map(String)).size, Layers.combinations.length)
+    }))
+
+  it.effect("may ask for the execution that is used, but for that of execution itself", () =>
+    Effect.gen(function*() {
+      const agent = Layer.effect(
+        CodingAgent,
+        Effect.map(Execution, (execution) =>
+          make({
+            turn: () =>
+              execution.launch({ key: "b", argv: ["ask"], directory: "/", environment: {} }).pipe(
+                Effect.orDie,
+                Effect.map(({ host }) => ({ text: JSON.stringify({ host }), usage: noUsage, costUsd: 0 }))
+              )
+          }))
+      )
+      const execution = Simulated.layer(() => ({}))
+      const answer = yield* Effect.flatMap(CodingAgent, (each) =>
+        each.run({ prompt: "?", schema: Schema.Struct({ host: Schema.String }), directory: "/", phase: "p" })).pipe(
+          Effect.provide(Layers.layer(place(), { execution, agent }))
+        )
+      assert.strictEqual(answer.answer.host, "simulated")
+      const wrapped: Layer.Layer<Execution, never, Execution> = Layer.effect(Execution, Execution)
+      const needing: Layer.Layer<Layers.Platform, Layers.LayerError, Execution> = Layers.layer(place(), {
+        execution: wrapped
+      })
+      assert(Layer.isLayer(needing))
     }))
 
   it("keep the types of one's own layers: what they may fail with and what they need", () => {
