@@ -4,7 +4,7 @@
  *
  * The node claims more processors than the machine has, so that many small jobs run at once; memory limits are enforced
  * where the kernel lets it (control groups). There are two partitions, of which `urgent` preempts `main`. There is no
- * accounting, as on many small clusters, and nothing of it may be needed.
+ * accounting, as on many small clusters, unless it is asked for.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
@@ -12,7 +12,7 @@ import { once } from "node:events"
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { hostname, tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { installServices } from "../../../../../scripts/require-services.ts"
 
 const purpose = "run the tests of jobs on a cluster of one node"
@@ -29,9 +29,21 @@ export const slurmPrograms = () =>
     { program: "munged", debianPackage: "munge", purpose }
   ])
 
+/** What accounting needs beside. */
+const accountingPrograms = () =>
+  installServices([
+    { program: "slurmdbd", debianPackage: "slurmdbd", purpose },
+    { program: "mariadbd", debianPackage: "mariadb-server", purpose },
+    { program: "mariadb-install-db", debianPackage: "mariadb-server", purpose },
+    { program: "mariadb", debianPackage: "mariadb-client", purpose },
+    { program: "sacctmgr", debianPackage: "slurm-client", purpose }
+  ])
+
 export interface SlurmOptions {
   /** How long the controller remembers a job after its end, in seconds. Default: 300. */
   readonly minJobAge?: number
+  /** With a database of its own behind it, as large clusters have. Needs `slurmdbd` and MariaDB. Default: no accounting. */
+  readonly accounting?: boolean
   /** After how many seconds without a word from the node it counts as failed. Default: 30. */
   readonly slurmdTimeout?: number
 }
@@ -89,7 +101,7 @@ export const startSlurm = async (options: SlurmOptions = {}): Promise<TestSlurm>
   mkdirSync(place("munge"), { mode: 0o700 })
   writeFileSync(place("munge/key"), randomBytes(1024), { mode: 0o400 })
   const configuration = place("slurm.conf")
-  const [controllerPort, nodePort] = [await freePort(), await freePort()]
+  const [controllerPort, nodePort, databasePort] = [await freePort(), await freePort(), await freePort()]
   const host = hostname()
   const hasMemoryGroups = existsSync("/sys/fs/cgroup/memory") || existsSync("/sys/fs/cgroup/cgroup.controllers")
   writeFileSync(place("cgroup.conf"), "IgnoreSystemd=yes\nConstrainRAMSpace=yes\nAllowedRAMSpace=100\n")
@@ -126,8 +138,17 @@ KillWait=2
 ReturnToService=2
 MessageTimeout=10
 EnforcePartLimits=ALL
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+${
+      options.accounting === true
+        ? `AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort=${databasePort}
+AccountingStoragePass=${place("socket/munge")}
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1`
+        : `AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none`
+    }
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 NodeName=${host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=20000 State=UNKNOWN
@@ -135,7 +156,7 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
 `
   )
-  const environment = { ...process.env, SLURM_CONF: configuration }
+  const environment = { ...process.env, SLURM_CONF: configuration, MYSQL_UNIX_PORT: place("database.socket") }
   const daemon = (program: string, args: ReadonlyArray<string>): Daemon & { readonly end: () => Promise<void> } => {
     let child: ChildProcess | undefined
     const over = async (signal: NodeJS.Signals): Promise<void> => {
@@ -152,8 +173,8 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
     }
     return {
       start: async () => {
-        const log = openSync(place(`${program}.out`), "a")
-        child = spawn(Reflect.get(programs, program), [...args], {
+        const log = openSync(place(`${basename(program)}.out`), "a")
+        child = spawn(program, [...args], {
           env: environment,
           stdio: ["ignore", log, log],
           cwd: directory
@@ -164,7 +185,7 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
       end: () => over("SIGTERM")
     }
   }
-  const munge = daemon("munged", [
+  const munge = daemon(programs.munged, [
     "--foreground",
     `--key-file=${place("munge/key")}`,
     `--socket=${place("socket/munge")}`,
@@ -173,8 +194,66 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
     `--seed-file=${place("munge/seed")}`,
     "--num-threads=4"
   ])
-  const controller = daemon("slurmctld", ["-D", "-f", configuration])
-  const node = daemon("slurmd", ["-D", "-f", configuration])
+  const controller = daemon(programs.slurmctld, ["-D", "-f", configuration])
+  const node = daemon(programs.slurmd, ["-D", "-f", configuration])
+  const accounting: Array<() => Promise<void>> = []
+  /** Starts the accounting daemon and its database. */
+  const startAccounting = async (): Promise<void> => {
+    const found = accountingPrograms()
+    const socket = place("database.socket")
+    writeFileSync(
+      place("slurmdbd.conf"),
+      `AuthType=auth/munge
+AuthInfo=socket=${place("socket/munge")}
+DbdHost=${host}
+DbdAddr=127.0.0.1
+DbdPort=${databasePort}
+SlurmUser=root
+LogFile=${place("slurmdbd.log")}
+PidFile=${place("slurmdbd.pid")}
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=slurm
+`,
+      { mode: 0o600 }
+    )
+    execFileSync(found["mariadb-install-db"], [
+      "--no-defaults",
+      `--datadir=${place("database")}`,
+      "--user=root",
+      "--auth-root-authentication-method=normal",
+      "--skip-test-db"
+    ], { stdio: "ignore" })
+    const database = daemon(found.mariadbd, [
+      "--no-defaults",
+      `--datadir=${place("database")}`,
+      "--user=root",
+      `--socket=${socket}`,
+      "--skip-networking"
+    ])
+    const slurmdbd = daemon(found.slurmdbd, ["-D"])
+    accounting.push(slurmdbd.end, database.end)
+    const ask = (...args: ReadonlyArray<string>): boolean => {
+      try {
+        run(args[0]!, ...args.slice(1))
+        return true
+      } catch {
+        return false // not up yet
+      }
+    }
+    await database.start()
+    await until(
+      "the database came up",
+      30_000,
+      () =>
+        ask(found.mariadb, "--no-defaults", `--socket=${socket}`, "--execute", "CREATE DATABASE IF NOT EXISTS slurm")
+    )
+    await slurmdbd.start()
+    await until("accounting came up", 30_000, () => ask(found.sacctmgr, "--noheader", "show", "cluster"))
+    // Where slurmctld is quicker, it has registered its cluster itself.
+    ask(found.sacctmgr, "--immediate", "add", "cluster", "espalier")
+  }
   const run = (program: string, ...args: ReadonlyArray<string>): string =>
     execFileSync(program, args, { env: environment, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })
   const isUp = (): boolean => {
@@ -187,7 +266,7 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
     }
   }
   const logs = (): string =>
-    ["munged.out", "slurmctld.out", "slurmd.out"].map((name) => {
+    ["munged.out", "mariadbd.out", "slurmdbd.out", "slurmctld.out", "slurmd.out"].map((name) => {
       try {
         return `${name}:\n${readFileSync(place(name), "utf8").slice(-1500)}`
       } catch {
@@ -204,12 +283,14 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
     }
     await node.end()
     await controller.end()
+    for (const end of accounting) await end()
     await munge.end()
     rmSync(directory, { recursive: true, force: true })
   }
   try {
     await munge.start()
     await until("munge came up", 10_000, () => existsSync(place("socket/munge")))
+    if (options.accounting === true) await startAccounting()
     await controller.start()
     await node.start()
     await until("Slurm came up", 30_000, isUp)
