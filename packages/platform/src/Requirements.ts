@@ -11,6 +11,7 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs/promises"
 import { ask, located, plainLine } from "./internal/requirementProgram.ts"
@@ -269,14 +270,7 @@ export const inspect = Effect.fn("Requirements.inspect")(function*(
   return yield* Effect.forEach(
     wanted.values(),
     ({ by, isNeeded, level, requirement }) =>
-      requirement.check.pipe(
-        Effect.timeoutOrElse({
-          duration: limit,
-          orElse: () =>
-            Effect.succeed(
-              missing(`no answer within ${Duration.format(Duration.fromInputUnsafe(limit))}`, "Look why it hangs")
-            )
-        }),
+      inTime(requirement.check, Duration.fromInputUnsafe(limit)).pipe(
         Effect.catchCause((cause) => Effect.succeed(missing(`its check failed: ${Cause.pretty(cause)}`, null))),
         Effect.map((finding): Check => {
           const { found, remedy, state } = softened(finding, level, isNeeded)
@@ -286,6 +280,21 @@ export const inspect = Effect.fn("Requirements.inspect")(function*(
     { concurrency: "unbounded" }
   )
 })
+
+/**
+ * The finding, or after the limit that there was none. A check that is given up is interrupted, so that it ends what it has
+ * started; one that heeds no interruption is waited for no longer than two seconds.
+ */
+const inTime = (check: Effect.Effect<Finding>, limit: Duration.Duration): Effect.Effect<Finding> =>
+  Effect.acquireUseRelease(
+    Effect.forkDetach(check),
+    (fiber) =>
+      Effect.timeoutOrElse(Fiber.join(fiber), {
+        duration: limit,
+        orElse: () => Effect.succeed(missing(`no answer within ${Duration.format(limit)}`, "Look why it hangs"))
+      }),
+    (fiber) => Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Fiber.interrupt(fiber)), "2 seconds"))
+  )
 
 /** What is not there is missing to who needs it, a warning to whom it is only useful, and else no more than told. */
 const softened = (finding: Finding, level: Level, isNeeded: boolean): Finding =>

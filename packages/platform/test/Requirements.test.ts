@@ -87,6 +87,30 @@ describe("A check", () => {
       assert.match(checks[0]!.found, /no answer within 15s/)
     }))
 
+  it.effect("that heeds no interruption either is waited for two seconds more", () =>
+    Effect.gen(function*() {
+      const deaf = Requirements.make({ name: "deaf", check: Effect.uninterruptible(Effect.never) })
+      const fiber = yield* Effect.forkChild(inspect(deaf))
+      yield* TestClock.adjust("15 seconds")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))[0]?.state, "missing")
+    }))
+
+  it.effect("is interrupted with who looks", () =>
+    Effect.gen(function*() {
+      let ended = false
+      const check = Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          ended = true
+        }))
+      const fiber = yield* Effect.forkChild(inspect(Requirements.make({ name: "slow", check })), {
+        startImmediately: true
+      })
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      assert(ended)
+    }))
+
   it.effect("that breaks counts as missing, and says how", () =>
     Effect.gen(function*() {
       const [check] = yield* inspect(
