@@ -188,7 +188,7 @@ const round = async (
   }))
   const hit = requests[0]!
   const directory = join(place.directory, jobId(hit.key))
-  const from = filesBefore[victim]
+  const from = filesBefore[victim].filter((file) => slurm !== undefined || file?.startsWith("sub") !== true)
   const moment: Moment = {
     file: from[Math.floor(random() * from.length)]!,
     afterMillis: random() < 0.5 ? 0 : Math.floor(random() * 1200)
