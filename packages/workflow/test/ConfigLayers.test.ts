@@ -257,6 +257,12 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     /one of them pays/
   ],
   [
+    "a path that only a shell understands",
+    `${smallest}[agent]\nkind = "codex"\nlogin = "~/.codex"\n`,
+    "agent.login",
+    /No shell reads it\. Write the whole path/
+  ],
+  [
     "a recording nowhere",
     `${smallest}[agent]\nkind = "claude"\nrecording = "replay"\n`,
     "agent.recording",

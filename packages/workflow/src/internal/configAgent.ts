@@ -9,7 +9,7 @@ import type * as OpenAiApi from "@espalier/platform/agent/OpenAiApi"
 import { Price } from "@espalier/platform/agent/Prices"
 import type { Limits } from "@espalier/platform/CodingAgent"
 import { Schema } from "effect"
-import { DurationText, or, PlainText, VariableName, wholeNumber } from "./configForms.ts"
+import { DurationText, or, PathText, PlainText, VariableName, wholeNumber } from "./configForms.ts"
 import { present } from "./configLayers.ts"
 
 export const agentKinds = ["claude", "codex", "anthropic", "openai-compatible"] as const
@@ -23,7 +23,7 @@ export const AgentTable = Schema.Struct({
   model: Schema.optionalKey(PlainText),
   secret: Schema.optionalKey(VariableName),
   subscription: Schema.Boolean.pipe(or(false)),
-  login: Schema.optionalKey(PlainText),
+  login: Schema.optionalKey(PathText),
   program: Schema.optionalKey(PlainText),
   baseUrl: Schema.optionalKey(Schema.String.check(Schema.makeFilter(isUrl))),
   price: Schema.optionalKey(Price),
@@ -34,7 +34,7 @@ export const AgentTable = Schema.Struct({
   maxOutputTokens: wholeNumber(1, 10_000_000).pipe(or(16_000)),
   commands: Schema.Array(PlainText).pipe(or([])),
   network: Schema.Boolean.pipe(or(false)),
-  recordings: Schema.optionalKey(PlainText),
+  recordings: Schema.optionalKey(PathText),
   recording: Schema.Literals(["replay-or-record", "record", "replay"]).pipe(or("replay-or-record"))
 })
 

@@ -80,5 +80,8 @@ export const Environment = Schema.Record(Schema.String, Schema.String)
 /** A text that can stand behind a `--name=` of somebody's program. */
 export const PlainText = Schema.NonEmptyString.check(Schema.isPattern(/^[^\u0000-\u001f\u007f]+$/))
 
+/** A path, absolute or from the file on. What a shell would make of `~` is not known here. */
+export const PathText = PlainText.check(Schema.isPattern(/^(?!~)/))
+
 /** The name of a variable, in capitals as such names are: a secret that somebody wrote here by mistake is hardly one. */
 export const VariableName = Schema.String.check(Schema.isPattern(/^[A-Z_][A-Z0-9_]{0,99}$/))

@@ -119,7 +119,12 @@ export const executionKeys: ReadonlyArray<KeyRow> = [
     "[]",
     "More options of sbatch, such as \"--qos=low\" or \"--exclusive\""
   ],
-  ["execution.configuration", "a path", "the machine's", "The configuration of the cluster, SLURM_CONF"],
+  [
+    "execution.configuration",
+    "a path, relative to this file",
+    "the machine's",
+    "The configuration of the cluster, SLURM_CONF"
+  ],
   ["execution.node", "a path", "that of the Node that runs the engine", "Node on the machines of the cluster"],
   ["execution.pollEvery", durationPhrase, "\"10 seconds\"", "How often the scheduler is asked, for all jobs at once"]
 ]

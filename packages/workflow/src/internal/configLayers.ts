@@ -15,6 +15,7 @@ import {
   InsidePath,
   kindOf,
   or,
+  PathText,
   PlainText,
   SizeText,
   wholeNumber
@@ -65,8 +66,8 @@ export const ExecutionTable = Schema.Struct({
   gres: Schema.optionalKey(PlainText),
   timeLimit: Schema.optionalKey(DurationText),
   options: Schema.Array(Option).pipe(or([])),
-  configuration: Schema.optionalKey(PlainText),
-  node: Schema.optionalKey(PlainText),
+  configuration: Schema.optionalKey(PathText),
+  node: Schema.optionalKey(PathText),
   pollEvery: DurationText.pipe(or("10 seconds"))
 })
 

@@ -112,6 +112,8 @@ const wrongValue = (path: KeyPath, value: unknown): Mistake => {
     : typeof value === "string" && /^(true|false|-?[0-9.]+)$/.test(value) &&
         /^(a (whole )?number|true or false)/.test(keyOf(pattern)?.allowed ?? "")
     ? "Write it without quotes."
+    : typeof value === "string" && value.startsWith("~")
+    ? "No shell reads it. Write the whole path."
     : typeof value === "string"
     ? suggestionAmong(value, keyOf(pattern)?.allowed ?? "")
     : undefined
