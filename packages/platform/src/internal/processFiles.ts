@@ -6,7 +6,7 @@
  * `processRecords.ts`; in which order they appear is told in `processWrapper.ts`.
  */
 import { createHash, randomBytes } from "node:crypto"
-import { link, open, rename, unlink } from "node:fs/promises"
+import { link, open, rename, stat, unlink } from "node:fs/promises"
 import { join } from "node:path"
 
 /** The names of the files in a job's directory. */
@@ -87,7 +87,8 @@ export const createOnce = async (directory: string, name: string, content: strin
     await syncDirectory(directory)
     return true
   } catch (error) {
-    if (codeOf(error) === "EEXIST") return false
+    // On a network disk an answer may be lost and the request sent again: then it exists, and is ours.
+    if (codeOf(error) === "EEXIST") return (await stat(temporary)).nlink > 1
     throw error
   } finally {
     await unlink(temporary)

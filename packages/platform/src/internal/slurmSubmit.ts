@@ -54,10 +54,10 @@ export const isUnderWay = (attempt: Attempt, now: number): boolean => {
   if (now > attempt.overAt) return false
   const here = thisMachine()
   if (!isVisible({ ...attempt, version: 1, claimedAt: attempt.begunAt }, here)) return true
-  if (attempt.pid === process.pid && attempt.startTicks === startTicksOf(process.pid)) {
-    return underWay.has(attempt.token)
-  }
-  return isAlive(attempt.pid, attempt.startTicks) || isInArguments(attempt.token)
+  // This process may have given it up (an interruption), and another may be dead: `sbatch` itself may live all the same.
+  const isMine = attempt.pid === process.pid && attempt.startTicks === startTicksOf(process.pid)
+  const isWatched = isMine ? underWay.has(attempt.token) : isAlive(attempt.pid, attempt.startTicks)
+  return isWatched || isInArguments(attempt.token)
 }
 
 /** How submissions are made. */
