@@ -11,30 +11,32 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { createHash } from "node:crypto"
 import { cleanIdentity } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
 import { checkEditable, checkSize, editContent, type Policy, policyOf, segmentsOf } from "../internal/guard.ts"
-import { diffOf } from "../internal/workspaceDiff.ts"
-import { messageParts, messageText } from "../internal/workspaceMessage.ts"
+import {
+  type Commit,
+  commitFiles,
+  differing,
+  diffStates,
+  type Files,
+  nobody,
+  violationsOf
+} from "../internal/workspaceMemory.ts"
+import { messageText } from "../internal/workspaceMessage.ts"
 import { type Look, planChanges } from "../internal/workspacePlan.ts"
 import {
   type ChangedFile,
   ChangeRefused,
-  type CommitRecord,
-  type Diff,
   type Guard,
-  type Identity,
   type StandingTree,
   type Tree,
   UncleanSource,
-  type Violation,
   Workspace,
   WorkspaceError
 } from "../Workspace.ts"
 
-/** Content of files by their path. */
-export type Files = ReadonlyMap<string, string>
+export type { Files } from "../internal/workspaceMemory.ts"
 
 /** What the source starts with. */
 export interface Options extends Guard {
@@ -60,17 +62,6 @@ export class Contents extends Context.Service<Contents, {
   changeTree(path: string, file: string, content: string | undefined): Effect.Effect<void>
 }>()("@espalier/platform/workspace/Memory/Contents") {}
 
-/** What a tree or a commit holds. */
-interface State {
-  readonly files: Files
-  /** Those of them that may be executed. */
-  readonly executable: ReadonlySet<string>
-}
-
-interface Commit extends State {
-  readonly record: CommitRecord
-}
-
 interface MemoryTree {
   readonly run: string
   readonly node: string
@@ -84,8 +75,6 @@ interface MemoryTree {
 }
 
 const source = "memory:"
-
-const nobody: Identity = { name: "Espalier", email: "espalier@localhost" }
 
 /** A workspace, and the view that tests have of it. */
 export const make = (options: Options): Effect.Effect<{
@@ -355,73 +344,3 @@ export const layer = (options: Options): Layer.Layer<Workspace | Contents> =>
     Effect.map(make(options), ({ contents, workspace }) =>
       Context.make(Workspace, workspace).pipe(Context.add(Contents, contents)))
   )
-
-const commitFiles = (
-  commits: Map<string, Commit>,
-  parent: string | undefined,
-  state: State,
-  options: { readonly text: string; readonly author: Identity; readonly atMillis: number }
-): string => {
-  const content = [...state.files].sort(([one], [other]) => one < other ? -1 : 1)
-  const executable = [...state.executable].filter((file) => state.files.has(file)).sort()
-  // Without the time, so that a test finds the same commits whenever it runs; what most commits lack is left out.
-  const parts: Array<unknown> = [parent ?? null, options.text.replace(/\n$/, ""), content]
-  if (executable.length > 0 || options.author !== nobody) parts.push(executable, JSON.stringify(options.author))
-  const hash = createHash("sha256").update(JSON.stringify(parts))
-  // As long as git's ids, so that what shows or parses ids meets the same thing.
-  const id = hash.digest("hex").slice(0, 40)
-  const { atMillis, author, text } = options
-  if (!commits.has(id)) {
-    const record = {
-      commit: id,
-      parents: parent === undefined ? [] : [parent],
-      author,
-      atMillis,
-      ...messageParts(text)
-    }
-    commits.set(id, { files: new Map(content), executable: new Set(executable), record })
-  }
-  return id
-}
-
-const differing = (before: State, after: State): ReadonlyArray<string> =>
-  [...new Set([...before.files.keys(), ...after.files.keys()])].filter((file) =>
-    before.files.get(file) !== after.files.get(file) ||
-    (after.files.has(file) && before.executable.has(file) !== after.executable.has(file))
-  ).sort()
-
-const diffStates = (before: State, after: State): Diff => {
-  const side = (state: State, file: string) => {
-    const text = state.files.get(file)
-    if (text === undefined) return undefined
-    const mode = state.executable.has(file) ? "100755" as const : "100644" as const
-    return { bytes: Buffer.from(text, "utf8"), mode }
-  }
-  return diffOf(
-    differing(before, after).map((file) => ({ file, before: side(before, file), after: side(after, file) }))
-  )
-}
-
-/** What the disk's guard says of files that a map can hold. */
-const violationsOf = (
-  held: MemoryTree,
-  changed: ReadonlyArray<ChangedFile>,
-  policy: Policy
-): ReadonlyArray<Violation> => {
-  const violations: Array<Violation> = []
-  let sum = 0
-  for (const { file } of changed) {
-    const why = policy.why(file.split("/"))
-    if (why !== undefined) violations.push({ file, ...why })
-    const bytes = Buffer.byteLength(held.files.get(file) ?? "")
-    sum += bytes
-    if (bytes > policy.maxFileBytes) {
-      violations.push({ file, problem: "too large", detail: `${bytes} bytes, ${policy.maxFileBytes} are allowed` })
-    }
-  }
-  if (sum > policy.maxChangeBytes) {
-    const detail = `${sum} bytes in all, ${policy.maxChangeBytes} are allowed`
-    violations.push({ file: null, problem: "too large", detail })
-  }
-  return violations
-}
