@@ -199,6 +199,8 @@ const round = async (
   } + ${moment.afterMillis} ms)`
 
   const engine = startEngine(place, requests)
+  // In every other of its rounds the engine that dies has a rival, which launches the same keys at the same time.
+  const rival = victim === "engine" && random() < 0.5 ? startEngine(place, requests) : undefined
   const isOver = (): boolean => engine.child.exitCode !== null || engine.child.signalCode !== null
   const giveUpAt = Date.now() + 60_000
   while (moment.file !== null && !isOver() && Date.now() < giveUpAt && !isThere(directory, moment.file)) await pause(1)
@@ -233,6 +235,7 @@ const round = async (
   count(`${layer}: ${victim} killed${killed ? "" : " too late: it had ended"}`)
   if (victim === "engine") {
     await engine.ended
+    if (rival !== undefined) count(`${layer}: of these, beside a rival`)
     // Every third time nobody is there for a while, so that jobs end unwatched.
     if (number % 3 === 0) await pause(1500)
   }
@@ -242,7 +245,12 @@ const round = async (
     engine.child.kill("SIGKILL")
     await engine.ended
   }
-  const first = engine.outcomes()
+  if (rival !== undefined && !(await inTime(rival.ended, patienceMillis))) {
+    faults.push(`${what}: the rival had no answer within ${patienceMillis / 1000} s`)
+    rival.child.kill("SIGKILL")
+    await rival.ended
+  }
+  const first = (rival ?? engine).outcomes()
   const last = await finish(place, requests, what)
   clearInterval(administrator)
 
