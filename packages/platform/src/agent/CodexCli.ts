@@ -27,9 +27,7 @@ export interface Options extends Pick<MakeOptions, "record" | "limits" | "answer
   readonly program?: string | undefined
   /** A name that the provider knows. Default: the program's own choice. */
   readonly model?: string | undefined
-  /**
-   * The key of an account that pays by use. Without it the program's own login is used: `login`.
-   */
+  /** The key of an account that pays by use. Not used with `login`. */
   readonly apiKey?: Redacted.Redacted | undefined
   /**
    * Where `codex login` left what it needs: a directory such as `~/.codex`. Its settings are not read and no session is left
@@ -60,7 +58,8 @@ const keyVariable = "CODEX_API_KEY"
 const environmentOf = (options: Options, home: AgentHome): ReadonlyArray<Environment> => [
   {
     CODEX_HOME: options.login ?? home.config,
-    ...(options.apiKey === undefined ? {} : { [keyVariable]: options.apiKey })
+    // The program would take a key instead of its login.
+    ...(options.apiKey === undefined || options.login !== undefined ? {} : { [keyVariable]: options.apiKey })
   },
   options.environment ?? {}
 ]
