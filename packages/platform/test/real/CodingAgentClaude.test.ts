@@ -195,7 +195,7 @@ describe("Claude's program", () => {
       const { directory, home } = yield* tree
       fs.writeFileSync(Path.join(home, "outside.txt"), "not of the tree")
       for (
-        const prompt of ["/compact", "/help me", "!touch pwned", "# remember", "--help", "@../outside.txt @/etc/passwd"]
+        const prompt of ["/compact", "--help", "!touch pwned @../outside.txt @/etc/passwd"]
       ) {
         const double = yield* anthropicDouble([done])
         yield* ask(double, directory, { commands: ["touch *"] }, { ...granted, prompt })
