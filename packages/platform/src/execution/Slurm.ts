@@ -91,9 +91,6 @@ export class SlurmOptionsInvalid extends Schema.TaggedError<SlurmOptionsInvalid>
   message: Schema.String
 }) {}
 
-/** The programs that have to be on the machine of the engine; `sacct` is used where there is accounting. */
-export const required: ReadonlyArray<string> = ["sbatch", "squeue", "scontrol", "scancel", "timeout"]
-
 /** How long an interrupted launch may take to be seen through. */
 const launchBound = "10 seconds"
 
