@@ -223,6 +223,18 @@ describe("a job of which the scheduler says nothing", () => {
     assert.strictEqual(decision.otherwise.exitCode, 4)
   })
 
+  it("is what its record says, when the scheduler goes on calling it running", () => {
+    const running = said(wordIn("RUNNING", { endedAt: null }))
+    const after = (millis: number, one: Exit) => {
+      const decision = decide({ ...began, ...running, now: one.endedAt + millis, exit: one })
+      return decision._tag === "Status" ? decision.status._tag : decision._tag
+    }
+    const own = { ...exit, exitCode: 4 }
+    assert.deepStrictEqual([after(500, own), after(1500, own)], ["Running", "Forgotten"])
+    const told: Exit = { ...exit, exitCode: null, signal: "SIGTERM", endedFor: "termination" }
+    assert.deepStrictEqual([after(60_000, told), after(91_000, told)], ["Running", "Forgotten"])
+  })
+
   it("is lost, when its wrapper is silent too", () => {
     const decision = decide({ ...began, ...none })
     assert.ok(decision._tag === "Forgotten" && decision.otherwise._tag === "Lost")

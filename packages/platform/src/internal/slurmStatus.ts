@@ -51,8 +51,11 @@ export type Decision =
   | { readonly _tag: "AskEnd"; readonly word: Word }
   | { readonly _tag: "Forgotten"; readonly otherwise: TerminalStatus }
 
-/** How long a job may be about to end, before its wrapper's record counts alone. */
-const endingMillis = 300_000
+/**
+ * How long a job that was told to end may be about to end, before its wrapper's record counts alone: a controller that was
+ * killed may have lost that it ended, and call it running for many minutes. Longer than Slurm's own grace (KillWait).
+ */
+const endingMillis = 90_000
 
 const signalNames = new Map<number, string>(
   Object.entries(constants.signals).map(([name, number]) => [number, name] as const).reverse()
@@ -101,7 +104,9 @@ export const decideSlurm = (facts: SlurmFacts, patience: Patience): Decision => 
         : running
     }
     if (isOver(standingOf(word.state))) return { _tag: "AskEnd", word }
-    return now - exit.endedAt > endingMillis ? { _tag: "Forgotten", otherwise: recorded } : running
+    // Of one that ended by itself it can only say that memory was short.
+    const bound = isOwnEnd(exit) ? patience.fileDelayMillis : endingMillis
+    return now - exit.endedAt > bound ? { _tag: "Forgotten", otherwise: recorded } : running
   }
   if (word === undefined) {
     const since = Math.max(claim.claimedAt, facts.lastSign)
