@@ -235,6 +235,17 @@ describe("a job of which the scheduler says nothing", () => {
     assert.deepStrictEqual([after(60_000, told), after(91_000, told)], ["Running", "Forgotten"])
   })
 
+  it("is lost, when its wrapper is seen to be dead and the scheduler goes on calling it running", () => {
+    const dead = { ...began, ...said(wordIn("RUNNING", { endedAt: null })), isOwnerDead: true }
+    const soon = decide({ ...dead, lastSign: dead.now - 60_000 })
+    assert.ok(soon._tag === "Status" && soon.status._tag === "Running")
+    const late = decide({ ...dead, lastSign: dead.now - 91_000 })
+    assert.ok(late._tag === "Forgotten" && late.otherwise._tag === "Lost")
+    // On another machine nobody can see that it is dead: the scheduler is believed.
+    const unseen = decide({ ...dead, isOwnerDead: false, lastSign: dead.now - 91_000 })
+    assert.ok(unseen._tag === "Status" && unseen.status._tag === "Running")
+  })
+
   it("is lost, when its wrapper is silent too", () => {
     const decision = decide({ ...began, ...none })
     assert.ok(decision._tag === "Forgotten" && decision.otherwise._tag === "Lost")

@@ -122,7 +122,19 @@ export const decideSlurm = (facts: SlurmFacts, patience: Patience): Decision => 
     }
   }
   const standing = standingOf(word.state)
-  if (standing === "running" || standing === "ending") return running
+  if (standing === "running" || standing === "ending") {
+    // Its wrapper is seen to be dead, and the controller has not heard of it, nor will soon.
+    return facts.isOwnerDead && silent > endingMillis
+      ? {
+        _tag: "Forgotten",
+        otherwise: lost(
+          facts,
+          `its wrapper (process ${claim.pid} on ${claim.host}) is dead and did not record how the job ended, and Slurm ` +
+            `has called the job ${word.id} ${word.state} ever since`
+        )
+      }
+      : running
+  }
   if (standing === "waiting") {
     // Put back into the queue after it had run: the claim keeps it from running again.
     return listing.asOf - claim.claimedAt > patience.fileDelayMillis
