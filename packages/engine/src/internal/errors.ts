@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { JournalError, RunNotFound } from "../Journal.ts"
+import { JournalError, type RunNotFound } from "../Journal.ts"
 import type { OutcomeExpired, RunQuarantined } from "../RunError.ts"
 import type { Refusal } from "./command.ts"
 
@@ -13,3 +13,11 @@ export const only = <Tag extends RunError["_tag"]>(...tags: ReadonlyArray<Tag>) 
   return <A, R>(effect: Effect.Effect<A, RunError, R>) =>
     Effect.catch(effect, (error) => isAllowed(error) ? Effect.fail(error) : Effect.die(error))
 }
+
+/** Whoever still has the handle of a run that was closed is told so, instead of waiting for a loop that has ended. */
+export const closedRun = (runId: string): JournalError =>
+  new JournalError({
+    operation: "append",
+    runId,
+    message: `run "${runId}" was closed with its scope: open it again`
+  })

@@ -26,7 +26,7 @@ import type { Host } from "./attempt.ts"
 import { Activities } from "./activities.ts"
 import { type Command, WorkNotFound } from "./command.ts"
 import { Compaction } from "./compaction.ts"
-import { only, type RunError } from "./errors.ts"
+import { closedRun, only, type RunError } from "./errors.ts"
 import { executeInto, scheduleInto } from "./execute.ts"
 import { readEvents } from "./history.ts"
 import { type Answer, Message } from "./message.ts"
@@ -487,12 +487,7 @@ export class Runner implements Host {
       }
       this.last = Option.getOrUndefined(yield* Effect.option(this.status))
       this.isClosed = true
-      // Whoever still has the handle is told, instead of waiting for a loop that has ended.
-      this.failure ??= new JournalError({
-        operation: "append",
-        runId: this.runId,
-        message: `run "${this.runId}" was closed with its scope: open it again`
-      })
+      this.failure ??= closedRun(this.runId)
       this.changed()
     })
   )

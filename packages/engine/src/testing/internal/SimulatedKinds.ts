@@ -12,7 +12,7 @@ import * as WorkEngine from "../../WorkEngine.ts"
 import * as WorkKind from "../../WorkKind.ts"
 import type { Handler, Outside } from "./Outside.ts"
 import { same } from "./same.ts"
-import type { Child, Deployment, KindName, Operation, Work } from "./Program.ts"
+import type { Child, Deployment, KindName, Operation, Options, Work } from "./Program.ts"
 
 /** What steps and handlers give: a value that follows from the program, and the number of the execution that gave it. */
 const Given = Schema.Struct({ value: Schema.String, token: Schema.Int })
@@ -103,6 +103,17 @@ export const optionsOf = (work: Work) => ({
   ...(work.timeToLive === undefined ? {} : { timeToLive: work.timeToLive }),
   ...(work.dedupe === undefined ? {} : { dedupe: work.dedupe }),
   ...(work.onCollision === undefined ? {} : { onCollision: work.onCollision })
+})
+
+export const openOptions = (options: Options): WorkEngine.OpenOptions => ({
+  concurrency: options.concurrency,
+  pools: options.pools,
+  ...(options.keyLimit === undefined ? {} : { keyLimit: options.keyLimit }),
+  ...(options.capacity === undefined ? {} : { capacity: options.capacity }),
+  ...(options.failFast === undefined ? {} : { failFast: options.failFast }),
+  ...(options.maxCrashes === undefined ? {} : { maxCrashes: options.maxCrashes }),
+  ...(options.retain === undefined ? {} : { retain: { count: options.retain } }),
+  ...(options.reserveAfter === undefined ? {} : { reserveAfter: options.reserveAfter })
 })
 
 /** The engine with its handlers, as it is deployed in a process. */

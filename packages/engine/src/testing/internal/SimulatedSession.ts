@@ -8,11 +8,10 @@ import { makeStatus } from "../../internal/status.ts"
 import type { Run } from "../../Run.ts"
 import { fold } from "../../RunState.ts"
 import type * as RunStatus from "../../RunStatus.ts"
-import type { OpenOptions } from "../../WorkEngine.ts"
 import type { Outside } from "./Outside.ts"
-import type { Addition, Control, Life, Options, Program, Whose, Work } from "./Program.ts"
+import type { Addition, Control, Life, Program, Whose, Work } from "./Program.ts"
 import { canonical, same } from "./same.ts"
-import { kindNamed, optionsOf, settledView, Simulated } from "./SimulatedKinds.ts"
+import { kindNamed, openOptions, optionsOf, settledView, Simulated } from "./SimulatedKinds.ts"
 
 /** What is left to do, whatever processes there were. */
 export interface Agenda {
@@ -28,17 +27,6 @@ export interface Agenda {
 export const runId = "run"
 
 type TheRun = Run<(typeof Simulated.kinds)[number]>
-
-const openOptions = (options: Options): OpenOptions => ({
-  concurrency: options.concurrency,
-  pools: options.pools,
-  ...(options.keyLimit === undefined ? {} : { keyLimit: options.keyLimit }),
-  ...(options.capacity === undefined ? {} : { capacity: options.capacity }),
-  ...(options.failFast === undefined ? {} : { failFast: options.failFast }),
-  ...(options.maxCrashes === undefined ? {} : { maxCrashes: options.maxCrashes }),
-  ...(options.retain === undefined ? {} : { retain: { count: options.retain } }),
-  ...(options.reserveAfter === undefined ? {} : { reserveAfter: options.reserveAfter })
-})
 
 interface Refused {
   readonly _tag: string
