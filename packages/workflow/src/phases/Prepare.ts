@@ -19,9 +19,11 @@ export const parametersText = (
   return `${JSON.stringify(Object.fromEntries(Object.keys(all).sort().map((name) => [name, all[name]])), null, 2)}\n`
 }
 
-/** A path that is refused is the change's own fault; all else is the repository's or the machine's. */
-const sourceFailed = (error: WorkspaceError) =>
-  failWith(error.reason._tag === "PathRefused" ? "code_change_failed" : "source_restore_failed", error)
+/** What the guard refuses is the change's own fault; all else is the repository's or the machine's. */
+const sourceFailed = (error: WorkspaceError) => {
+  const isRefused = error.reason._tag === "PathRefused" || error.reason._tag === "TooLarge"
+  return failWith(isRefused ? "code_change_failed" : "source_restore_failed", error)
+}
 
 /**
  * Opens the experiment's tree and makes sure that its source is committed. The tree lives as long as the scope; when the run is
@@ -54,7 +56,8 @@ export const prepare = Effect.fnUntraced(function*(spec: ExperimentSpec, base: s
     const summary = describeChanges(spec.changes)
     const { deletions, filesChanged, insertions, patch } = yield* workspace.diff(tree)
     const commit = yield* workspace.commit(tree, {
-      message: `${spec.name}: ${summary}\n\n${spec.hypothesis}\n`
+      message: `${spec.name}: ${summary}`,
+      body: spec.hypothesis
     })
     return { commit, summary, patch: patch.slice(0, 100_000), filesChanged, insertions, deletions }
   }).pipe(
