@@ -9,7 +9,18 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { createServer } from "node:net"
 import { hostname, tmpdir } from "node:os"
 import { basename, join } from "node:path"
@@ -89,6 +100,18 @@ const until = async (what: string, atMost: number, condition: () => boolean): Pr
   }
 }
 
+/** Removes the empty control groups that a node left behind. */
+const removeGroups = (directory: string): void => {
+  try {
+    for (const one of readdirSync(directory, { withFileTypes: true })) {
+      if (one.isDirectory()) removeGroups(join(directory, one.name))
+    }
+    rmdirSync(directory)
+  } catch {
+    // There is none, or something still runs in it: it goes with the next start of the machine.
+  }
+}
+
 /** Starts a cluster. */
 export const startSlurm = async (options: SlurmOptions = {}): Promise<TestSlurm> => {
   const programs = slurmPrograms()
@@ -103,6 +126,8 @@ export const startSlurm = async (options: SlurmOptions = {}): Promise<TestSlurm>
   const configuration = place("slurm.conf")
   const [controllerPort, nodePort, databasePort] = [await freePort(), await freePort(), await freePort()]
   const host = hostname()
+  // Control groups are named for the node: clusters that run beside each other must not share their jobs' memory limits.
+  const nodeName = `espalier${nodePort}`
   const hasMemoryGroups = existsSync("/sys/fs/cgroup/memory") || existsSync("/sys/fs/cgroup/cgroup.controllers")
   writeFileSync(place("cgroup.conf"), "IgnoreSystemd=yes\nConstrainRAMSpace=yes\nAllowedRAMSpace=100\n")
   writeFileSync(
@@ -151,7 +176,7 @@ JobAcctGatherType=jobacct_gather/none`
     }
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
-NodeName=${host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=20000 State=UNKNOWN
+NodeName=${nodeName} NodeHostname=${host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=20000 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
 `
@@ -195,7 +220,7 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
     "--num-threads=4"
   ])
   const controller = daemon(programs.slurmctld, ["-D", "-f", configuration])
-  const node = daemon(programs.slurmd, ["-D", "-f", configuration])
+  const node = daemon(programs.slurmd, ["-D", "-f", configuration, "-N", nodeName])
   const accounting: Array<() => Promise<void>> = []
   /** Starts the accounting daemon and its database. */
   const startAccounting = async (): Promise<void> => {
@@ -285,6 +310,9 @@ StorageLoc=slurm
     await controller.end()
     for (const end of accounting) await end()
     await munge.end()
+    for (const controller of ["memory", "cpuset", "freezer", "devices", ""]) {
+      removeGroups(join("/sys/fs/cgroup", controller, `slurm_${nodeName}`))
+    }
     rmSync(directory, { recursive: true, force: true })
   }
   try {
