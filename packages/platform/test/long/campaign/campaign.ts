@@ -319,6 +319,8 @@ const began = Date.now()
 for (const layer of layers) {
   const random = seeded(seed)
   const slurm = layer === "slurm" ? await startSlurm({ slurmdTimeout: 60 }) : undefined
+  const interrupted = (): void => void (slurm?.stop() ?? Promise.resolve()).then(() => process.exit(130))
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted)
   const root = slurm?.directory ?? mkdtempSync(join(tmpdir(), "espalier-chaos-execution-"))
   const place: Place = { directory: join(root, "jobs"), configuration: slurm?.configuration ?? null }
   const possible = victims.filter((one) => slurm !== undefined || !one.startsWith("slurm"))
@@ -344,6 +346,7 @@ for (const layer of layers) {
     if (values["keep"] === true || faults.length > 0) {
       console.log(`the records of ${layer} are kept while it stops: ${root}`)
     }
+    process.off("SIGINT", interrupted).off("SIGTERM", interrupted)
     await slurm?.stop()
     if (slurm === undefined && values["keep"] !== true) rmSync(root, { recursive: true, force: true })
   }
