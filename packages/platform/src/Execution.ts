@@ -37,7 +37,7 @@ export const JobResources = Schema.Struct({
   nodes: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
   /** Processors for the job's command. */
   cpus: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
-  /** Memory on each node, in bytes. */
+  /** Memory on each node, in bytes. What looks after the job there (a wrapper of 55 MB) is within it. */
   memoryBytes: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0))),
   /** GPUs of the whole job, of whatever type. */
   gpus: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
