@@ -34,7 +34,7 @@ export default defineConfig({
         testTimeout: 180_000,
         hookTimeout: 60_000
       }),
-      project("docs", ["test/docs/**/*.test.ts"], { testTimeout: 60_000 }),
+      project("docs", ["test/docs/**/*.test.ts"], { testTimeout: 180_000 }),
       project("real", ["packages/*/test/real/**/*.test.ts", "test/real/**/*.test.ts"], {
         testTimeout: 300_000,
         passWithNoTests: true
