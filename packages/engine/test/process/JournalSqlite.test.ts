@@ -67,7 +67,7 @@ const directory = Effect.acquireRelease(
 )
 
 const test = <E>(name: string, make: (root: string) => Effect.Effect<void, E, Scope.Scope>) =>
-  it.live(name, () => Effect.flatMap(directory, make), 60_000)
+  it.live(name, () => Effect.flatMap(directory, make))
 
 const using = <A, E>(
   filename: string,

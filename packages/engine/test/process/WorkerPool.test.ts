@@ -30,8 +30,7 @@ import {
   statusWhere
 } from "./WorkerPoolLab.ts"
 
-const live = <E>(name: string, make: Effect.Effect<void, E, Scope.Scope>) =>
-  it.live(name, () => Effect.scoped(make), 60_000)
+const live = <E>(name: string, make: Effect.Effect<void, E, Scope.Scope>) => it.live(name, () => Effect.scoped(make))
 
 /** The events of a run without what differs from one time to the next. */
 const story = (run: Run.Run<never>) =>

@@ -4,8 +4,7 @@ import { Effect, Exit, type Scope } from "effect"
 import { Brief, Child, Frail, Task } from "./WorkerPoolTasks.ts"
 import { isAlive, type Isolation, isolations, laboratory, messageOf, progressOf, reasonOf } from "./WorkerPoolLab.ts"
 
-const live = <E>(name: string, make: Effect.Effect<void, E, Scope.Scope>) =>
-  it.live(name, () => Effect.scoped(make), 60_000)
+const live = <E>(name: string, make: Effect.Effect<void, E, Scope.Scope>) => it.live(name, () => Effect.scoped(make))
 
 type Laboratory = Effect.Success<ReturnType<typeof laboratory>>
 type OpenRun = Effect.Success<ReturnType<Laboratory["engine"]["open"]>>

@@ -6,8 +6,7 @@ import { Effect, Layer, type Scope } from "effect"
 import { BriefLive, Child, ChildLive, FrailLive, Jobs, LivelyLive, Task, TaskLive } from "./WorkerPoolTasks.ts"
 import { isolations, laboratory, messageOf, progressOf, whyBlocked, workerUrl } from "./WorkerPoolLab.ts"
 
-const live = <E>(name: string, make: Effect.Effect<void, E, Scope.Scope>) =>
-  it.live(name, () => Effect.scoped(make), 60_000)
+const live = <E>(name: string, make: Effect.Effect<void, E, Scope.Scope>) => it.live(name, () => Effect.scoped(make))
 
 const at = (file: string) => new URL(file, import.meta.url)
 
