@@ -3,7 +3,7 @@ import * as MemoryArtifacts from "@espalier/platform/artifacts/Memory"
 import { EvidenceError } from "@espalier/platform/Evidence"
 import { Execution, ExecutionError, LaunchFailed } from "@espalier/platform/Execution"
 import * as Simulated from "@espalier/platform/execution/Simulated"
-import { WorkspaceError } from "@espalier/platform/Workspace"
+import { ChangeRefused, WorkspaceError } from "@espalier/platform/Workspace"
 import { Failure, Laboratory, type Study } from "@espalier/workflow"
 import { TestLaboratory } from "@espalier/workflow/testing"
 import { Effect } from "effect"
@@ -88,6 +88,40 @@ describe("a change that does not fit the source", () => {
         phase: "code_change",
         message: /The path "\.\.\/\.\.\/etc\/passwd" is refused/
       })
+    }))
+
+  it.effect("is held against the guard as it stands, and never committed when that refuses it", () =>
+    Effect.gen(function*() {
+      const committed: Array<string> = []
+      const { only } = yield* failuresOf(healthy, {
+        around: {
+          workspace: (real) => ({
+            ...real,
+            check: (tree) =>
+              Effect.gen(function*() {
+                if (!(yield* real.read(tree, "main.ts")).includes("changed faulty")) return yield* real.check(tree)
+                return yield* ChangeRefused.of(tree.path, [{
+                  file: "secret.ts",
+                  problem: "outside",
+                  detail: "lies outside of what may be changed (main.ts)"
+                }])
+              }),
+            commit: (tree, options) =>
+              Effect.gen(function*() {
+                committed.push(yield* real.read(tree, "main.ts"))
+                return yield* real.commit(tree, options)
+              })
+          })
+        }
+      })
+      is(only, {
+        kind: "code_change_failed",
+        phase: "code_change",
+        message: /"secret\.ts": outside, lies outside of what may be changed/
+      })
+      assert.deepInclude(only, { exceptionType: "ChangeRefused" })
+      assert.isNotEmpty(committed)
+      assert.isEmpty(committed.filter((content) => content.includes("changed faulty")))
     }))
 })
 

@@ -1,5 +1,6 @@
 /**
- * Prepare: the experiment's source, made in a tree of its own and committed, so that a commit identifies it completely.
+ * Prepare: the experiment's source, made in a tree of its own, held against the guard and committed, so that a commit
+ * identifies it completely.
  */
 import { CurrentWork, Step } from "@espalier/engine"
 import type { Tree, WorkspaceError } from "@espalier/platform/Workspace"
@@ -54,6 +55,8 @@ export const prepare = Effect.fnUntraced(function*(spec: ExperimentSpec, base: s
       yield* workspace.applyEdit(tree, edit)
     }
     const summary = describeChanges(spec.changes)
+    // Each step was guarded by itself; this is what they come to together, and what the commit would hold.
+    yield* workspace.check(tree)
     const { deletions, filesChanged, insertions, patch } = yield* workspace.diff(tree)
     const commit = yield* workspace.commit(tree, {
       message: `${spec.name}: ${summary}`,
@@ -61,7 +64,10 @@ export const prepare = Effect.fnUntraced(function*(spec: ExperimentSpec, base: s
     })
     return { commit, summary, patch: patch.slice(0, 100_000), filesChanged, insertions, deletions }
   }).pipe(
-    Effect.catchTag("EditRejected", (error) => failWith("code_change_failed", error)),
+    Effect.catchTags({
+      EditRejected: (error) => failWith("code_change_failed", error),
+      ChangeRefused: (error) => failWith("code_change_failed", error)
+    }),
     Effect.catchTag("WorkspaceError", sourceFailed)
   )
 
