@@ -16,8 +16,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Cause from "effect/Cause"
-import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
@@ -31,6 +29,7 @@ import {
   type Usage
 } from "./agent/AgentError.ts"
 import { findAnswer } from "./internal/agentAnswer.ts"
+import { endOf, succeeded } from "./internal/agentEnd.ts"
 import { turnFailed } from "./internal/agentFailure.ts"
 import { limitsRefused, narrowed } from "./internal/agentLimits.ts"
 import { repairPrompt } from "./internal/agentPrompt.ts"
@@ -151,10 +150,15 @@ export interface AgentCall {
   readonly turns: ReadonlyArray<{ readonly prompt: string; readonly text: string | null }>
   readonly usage: Usage
   readonly costUsd: number
-  /** Null where the call succeeded, and where it was interrupted. */
+  /** Null where the call succeeded, where it was interrupted, and where it died of a defect. */
   readonly error: AgentError | null
   /** True where the caller gave the call up. What it had used until then is known as far as it was reported. */
   readonly interrupted: boolean
+  /**
+   * What the call died of, in words: a mistake in what was given to it, such as a `write` that throws. Null where it ended
+   * in another way. It may have been interrupted as well.
+   */
+  readonly defect: string | null
 }
 
 /**
@@ -199,7 +203,7 @@ const answerCharacters = 1_000_000
 export interface MakeOptions {
   /** Answers one prompt. It is interrupted at the time limit; nothing that it started may then be left. */
   readonly turn: (turn: Turn) => Effect.Effect<TurnResult, TurnError>
-  /** Called once for each call when it ends: also for one that fails or is interrupted, with all that it used. */
+  /** Called once for each call when it ends: also for one that fails, is interrupted or dies, with all that it used. */
   readonly record?: ((call: AgentCall) => Effect.Effect<void>) | undefined
   /** Of every call. */
   readonly limits?: Limits | undefined
@@ -298,15 +302,10 @@ export const make = (options: MakeOptions): CodingAgent["Service"] => {
         })
         return Effect.onExit(limited, (exit) => {
           if (Exit.isSuccess(exit)) {
-            return record({ phase, directory, turns, ...settled, error: null, interrupted: false })
-          }
-          const error = Option.getOrNull(Cause.findErrorOption(exit.cause))
-          const interrupted = error === null && Cause.hasInterruptsOnly(exit.cause)
-          if (error === null && !interrupted) {
-            return Effect.void
+            return record({ phase, directory, turns, ...settled, ...succeeded })
           }
           close(null, open?.used ?? nothingUsed)
-          return record({ phase, directory, turns, ...settled, error, interrupted })
+          return record({ phase, directory, turns, ...settled, ...endOf(exit.cause, redact) })
         })
       })
   })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Redacted, Result, Schema } from "effect"
 import * as Scripted from "../src/agent/Scripted.ts"
 import { CodingAgent } from "../src/CodingAgent.ts"
 import { findAnswer } from "../src/internal/agentAnswer.ts"
@@ -121,6 +121,36 @@ describe("the scripted agent", () => {
       { text: "no", costUsd: 0.25 },
       { _tag: "RateLimited", retryAfterMillis: null, detail: "429" }
     ]))))
+
+  it.effect("records a call that dies of what was given to it, with what it used until then", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(run({ write: () => Effect.die(new Error("a disk named sk-secret-value")) }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      const all = yield* calls
+      assert.deepStrictEqual(
+        all.map((
+          { costUsd, defect, error, interrupted, turns }
+        ) => [costUsd, defect, error, interrupted, turns.length]),
+        [[0.5, "Error: a disk named <redacted>", null, false, 2]]
+      )
+    }).pipe(Effect.provide(Scripted.layer([
+      { text: "no", costUsd: 0.5 },
+      { text: "{\"summary\":\"\"}", edits: [{ file: "a", content: "" }] }
+    ], { secrets: [Redacted.make("sk-secret-value")] }))))
+
+  it.effect("records a call that is given up and dies of it, with what it had reported", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(run(), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      const [call] = yield* calls
+      assert.deepStrictEqual(
+        [call?.interrupted, call?.defect, call?.error, call?.costUsd, call?.usage.turns],
+        [true, "it does not end", null, 0.25, 1]
+      )
+    }).pipe(Effect.provide(Scripted.layer((turn) => {
+      turn.report({ usage: { inputTokens: 1, cachedInputTokens: 0, outputTokens: 1 }, costUsd: 0.25 })
+      return Effect.onInterrupt(Effect.never, () => Effect.die("it does not end"))
+    }))))
 })
 
 describe("finding the answer in a text", () => {

@@ -10,13 +10,11 @@
  * Limits of a call are not part of its key: a recorded answer stands, whatever it took. One call has one recording, so
  * an agent that is asked the same twice is recorded once; what comes later takes the place of what was there.
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import {
@@ -30,6 +28,7 @@ import {
   type Write
 } from "../CodingAgent.ts"
 import { findAnswer } from "../internal/agentAnswer.ts"
+import { endOf, succeeded } from "../internal/agentEnd.ts"
 import { redactor } from "../internal/agentSecrets.ts"
 import * as Call from "../internal/recordedCall.ts"
 import * as Files from "../internal/recordedFiles.ts"
@@ -211,15 +210,14 @@ const playing = <A>(
       )
     })
     return Effect.onExit(play, (exit) => {
-      const error = Exit.isFailure(exit) ? Option.getOrNull(Cause.findErrorOption(exit.cause)) : null
+      const end = Exit.isFailure(exit) ? endOf(exit.cause, deck.redact) : succeeded
       return deck.options.record?.({
         phase,
         directory: request.directory,
         turns: told.turns,
-        usage: error?.usage ?? told.usage,
-        costUsd: error?.costUsd ?? told.costUsd,
-        error,
-        interrupted: error === null && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+        usage: end.error?.usage ?? told.usage,
+        costUsd: end.error?.costUsd ?? told.costUsd,
+        ...end
       }) ?? Effect.void
     })
   })

@@ -174,7 +174,8 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
             usage,
             costUsd,
             error: null,
-            interrupted: false
+            interrupted: false,
+            defect: null
           }])
         })
     ),
