@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import * as fs from "node:fs"
 import * as Path from "node:path"
 import * as PlainCopy from "../src/workspace/PlainCopy.ts"
@@ -152,6 +152,49 @@ describe("a plain copy", () => {
         assert.isTrue((yield* reopen).adopted)
         fs.mkdirSync(Path.join(source.trees, "run", ".making-other"))
         assert.deepStrictEqual(yield* workspace.sweep("run"), [Path.join(source.trees, "run", ".making-other"), path])
+      })
+    ))
+})
+
+describe("the source of plain copies", () => {
+  it.live("is looked at once for a snapshot: what is saved meanwhile makes no second state of it", () =>
+    onCopySource((source, workspace) =>
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        let saves = 0
+        // The time is asked for when the state was read and is written down: that is when somebody saves a file.
+        const saving = {
+          ...clock,
+          currentTimeMillis: Effect.suspend(() => {
+            source.write("README.md", `Saved ${++saves}\n`)
+            return clock.currentTimeMillis
+          })
+        }
+        for (const ref of ["HEAD", "main", "HEAD"]) {
+          const before = saves
+          const commit = yield* Effect.provideService(workspace.anchor({ ref, snapshot: true }), Clock.Clock, saving)
+          assert.strictEqual(saves, before + 1)
+          assert.strictEqual(commit, yield* workspace.resolve("main"))
+        }
+      })
+    ))
+
+  it.live("has a store that is tidied by the clock of the engine", () =>
+    onCopySource((source, workspace) =>
+      Effect.gen(function*() {
+        yield* workspace.resolve("HEAD")
+        const left = Path.join(source.trees, ".store", "tmp", "left")
+        fs.mkdirSync(Path.dirname(left), { recursive: true })
+        fs.writeFileSync(left, "")
+        yield* workspace.sweep("run")
+        assert.isTrue(fs.existsSync(left))
+        const clock = yield* Clock.Clock
+        const later = {
+          ...clock,
+          currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + 2 * 86_400_000)
+        }
+        yield* Effect.provideService(workspace.sweep("run"), Clock.Clock, later)
+        assert.isFalse(fs.existsSync(left))
       })
     ))
 })

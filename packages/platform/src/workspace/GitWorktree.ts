@@ -284,12 +284,18 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
             // Claimed first: another engine may take a tree at this moment. What has a dot is no tree, but what is left of one.
             const node = standing.find((tree) => tree.path === path)?.node ?? Path.basename(path)
             const isTree = !Path.basename(path).startsWith(".")
-            if (isTree && !(yield* claimLeft(path, { run, node }))) continue
-            yield* Effect.onError(
+            const gone = Effect.onError(
               remove(source, trees, path),
               () => isTree ? Effect.ignore(leaveTree(path, { run, node }, undefined)) : Effect.void
             )
-            removed.push(path)
+            // Whoever interrupts waits for the tree that is at hand: one that is claimed and not removed would be in use until
+            // this process ends.
+            const isGone = yield* Effect.uninterruptible(
+              isTree
+                ? Effect.tap(claimLeft(path, { run, node }), (isOurs) => isOurs ? gone : Effect.void)
+                : Effect.as(gone, true)
+            )
+            if (isGone) removed.push(path)
           }
           yield* tidyRun(top)
           return removed

@@ -11,6 +11,7 @@
  * links. A copy gets its name when it is whole, and a state in the store is never changed, so a process may die at any
  * moment. The store only grows: to be rid of it, delete it when no run needs its commits any more.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -228,8 +229,10 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
       resolve,
       anchor: ({ ref, snapshot }) =>
         Effect.gen(function*() {
+          if (!snapshot) return yield* resolve(ref)
+          // Looked at once: a file that is saved between two looks would make two states of one.
+          if (ref === "HEAD" || ref === sourceBranch) return yield* capture
           const commit = yield* resolve(ref)
-          if (!snapshot) return commit
           const head = yield* capture
           if (head === commit) return commit
           const { source } = yield* place
@@ -317,17 +320,19 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
           const removed: Array<string> = []
           for (const { node, owner, path } of yield* treesOfRun(top)) {
             if (owner !== "left") continue
-            // What has a dot is no tree, but what is left of one.
-            if (Path.basename(path).startsWith(".")) yield* removeWhole(path)
-            else {
-              const address = { run, node: node ?? Path.basename(path) }
-              if (!(yield* claimLeft(path, address))) continue
-              yield* removeClaimed(path, address)
-            }
-            removed.push(path)
+            const address = { run, node: node ?? Path.basename(path) }
+            // What has a dot is no tree, but what is left of one. Whoever interrupts waits for the tree that is at hand: one
+            // that is claimed and not removed would be in use until this process ends.
+            const isGone = yield* Effect.uninterruptible(
+              Path.basename(path).startsWith(".")
+                ? Effect.as(removeWhole(path), true)
+                : Effect.tap(claimLeft(path, address), (isOurs) => isOurs ? removeClaimed(path, address) : Effect.void)
+            )
+            if (isGone) removed.push(path)
           }
           yield* tidyRun(top)
-          yield* fileOperation("tidy", store.directory, () => store.tidy(Date.now()))
+          const nowMillis = yield* Clock.currentTimeMillis
+          yield* fileOperation("tidy", store.directory, () => store.tidy(nowMillis))
           return removed
         })
     })
