@@ -34,6 +34,7 @@ import {
 } from "../internal/containerCommand.ts"
 import { ask, engineMissing, type EngineTrouble, findImage, inspectImage } from "../internal/containerEngine.ts"
 import { placeOfBuild } from "../internal/containerPlace.ts"
+import { inherited } from "../internal/inheritedEnvironment.ts"
 
 /** Which engine builds what. */
 export interface Options {
@@ -45,6 +46,11 @@ export interface Options {
   readonly engineArguments?: ReadonlyArray<string> | undefined
   /** Variables beside those of this process, such as `DOCKER_HOST`. */
   readonly environment?: Readonly<Record<string, string>> | undefined
+  /**
+   * Names of variables of this process' environment that the engine does not get, such as the one that holds an
+   * agent's key. `environment` may still give one of that name.
+   */
+  readonly withheld?: ReadonlyArray<string> | undefined
   /**
    * The Dockerfile or Containerfile, as a path below the tree. Default: the one that the engine takes by itself in the
    * context, then the other.
@@ -184,7 +190,7 @@ const runBuild = (
   Effect.gen(function*() {
     const { exitCode, logTail } = yield* run({
       argv,
-      environment: { ...process.env, ...options.environment },
+      environment: { ...inherited(options.withheld), ...options.environment },
       timeout: options.timeout,
       grace: options.grace,
       notStarted: (error) =>

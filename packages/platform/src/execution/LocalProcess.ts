@@ -64,6 +64,11 @@ export interface Options {
   readonly directory: string
   /** Between TERM and KILL: at a time-out, and at a cancel that does not say otherwise. Default: 5 seconds. */
   readonly grace?: Duration.Input
+  /**
+   * Names of variables of this process' environment that jobs do not get, such as the one that holds an
+   * agent's key. A job's own `environment` may still give one of that name.
+   */
+  readonly withheld?: ReadonlyArray<string>
 }
 
 /** How long an interrupted launch may take to be seen through. A wrapper needs a tenth of a second to come up. */
@@ -122,7 +127,7 @@ export const make = (options: Options): Execution["Service"] => {
         try: async (signal) => {
           await mkdir(jobDirectory, { recursive: true })
           await createOnce(jobDirectory, files.command, JSON.stringify(command))
-          return await spawnWrapper(jobDirectory, signal)
+          return await spawnWrapper(jobDirectory, options.withheld ?? [], signal)
         },
         catch: infrastructure
       })

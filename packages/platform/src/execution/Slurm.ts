@@ -44,6 +44,7 @@ import {
   LaunchFailed,
   type TerminalStatus
 } from "../Execution.ts"
+import { inherited } from "../internal/inheritedEnvironment.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
 import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Command } from "../internal/processRecords.ts"
@@ -82,6 +83,11 @@ export interface Options {
   readonly commandTimeout?: Duration.Input
   /** How long what one machine wrote may take until all others see it. Default: 15 seconds. */
   readonly fileDelay?: Duration.Input
+  /**
+   * Names of variables of this process' environment that jobs do not get, such as the one that holds an
+   * agent's key. A job's own `environment` may still give one of that name.
+   */
+  readonly withheld?: ReadonlyArray<string>
 }
 
 /** The layer's options cannot be used. `field` names the one, `value` what it is. */
@@ -130,7 +136,7 @@ export const make = Effect.fnUntraced(function*(
   const programs: Programs = { ...defaultPrograms, ...options.programs }
   const running: Running = {
     environment: {
-      ...process.env,
+      ...inherited(options.withheld),
       ...(options.configuration === undefined ? {} : { SLURM_CONF: resolve(options.configuration) })
     },
     timeout: duration(options.commandTimeout, "60 seconds"),
@@ -149,6 +155,7 @@ export const make = Effect.fnUntraced(function*(
     },
     node: options.node ?? process.execPath,
     extraArguments: options.extraArguments ?? [],
+    withheld: options.withheld ?? [],
     root: directory
   })
 

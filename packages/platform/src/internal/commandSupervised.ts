@@ -70,11 +70,14 @@ const refusal = ({ argv, directory, environment }: SupervisedOptions): CommandNo
     : refuse(`the environment variable ${JSON.stringify(wrong[0])} has a name or value that no process can have`)
 }
 
-/** The supervisor runs with this process' environment, apart from what would make its Node another one. */
-const ownEnvironment = (): NodeJS.ProcessEnv => {
-  const { NODE_OPTIONS: _, ...environment } = process.env
-  return environment
-}
+/**
+ * The supervisor runs with what the command has of this process' environment, apart from what would make its Node another
+ * one. No more than that: the command can read what its parent was started with.
+ */
+const supervisorEnvironment = (command: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(
+    Object.entries(process.env).filter(([name, value]) => name !== "NODE_OPTIONS" && command[name] === value)
+  )
 
 /** Runs the command to its end. Every exit code is a result here. */
 export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, CommandNotStarted> =>
@@ -91,7 +94,7 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
     try {
       child = spawn(process.execPath, [supervisor], {
         cwd: options.directory,
-        env: ownEnvironment(),
+        env: supervisorEnvironment(options.environment),
         stdio: ["pipe", options.output, options.errors ?? options.output, "pipe"],
         detached: true,
         windowsHide: true

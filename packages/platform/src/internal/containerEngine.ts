@@ -15,6 +15,7 @@ import { attempt } from "./commandBuild.ts"
 import { tailOf } from "./commandLog.ts"
 import { runSupervised } from "./commandSupervised.ts"
 import { findArguments, imageId, imageIds, inspectArguments } from "./containerCommand.ts"
+import { inherited } from "./inheritedEnvironment.ts"
 
 /** The engine gave no answer. */
 export class EngineTrouble extends Data.TaggedError("EngineTrouble")<{
@@ -72,7 +73,7 @@ export const ask = (options: Options, args: ReadonlyArray<string>): Effect.Effec
     const ended = yield* runSupervised({
       argv: [programOf(options), ...options.engineArguments ?? [], ...args],
       directory: tmpdir(),
-      environment: { ...process.env, ...options.environment },
+      environment: { ...inherited(options.withheld), ...options.environment },
       output: output.fd,
       errors: errors.fd,
       graceMillis: 1000

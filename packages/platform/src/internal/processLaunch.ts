@@ -4,6 +4,7 @@ import { spawn } from "node:child_process"
 import { mkdir, open } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { inherited } from "./inheritedEnvironment.ts"
 import { files, restoreVariable } from "./processFiles.ts"
 
 // From the sources this is a .ts file, which Node runs by stripping its types; built, it is a .js file.
@@ -17,8 +18,12 @@ export const wrapperPath = fileURLToPath(
  */
 const nodeVariables = ["NODE_OPTIONS", "NODE_COMPILE_CACHE", "NODE_V8_COVERAGE", "NODE_DEBUG"] as const
 
-export const wrapperEnvironment = (cacheDirectory: string): Record<string, string | undefined> => {
-  const environment: Record<string, string | undefined> = { ...process.env }
+/** What the wrapper gets, and with it the job: the engine's environment without what is withheld. */
+export const wrapperEnvironment = (
+  cacheDirectory: string,
+  withheld: ReadonlyArray<string>
+): Record<string, string | undefined> => {
+  const environment = inherited(withheld)
   const restore: Record<string, string | null> = {}
   for (const name of nodeVariables) {
     restore[name] = environment[name] ?? null
@@ -44,7 +49,11 @@ export interface Wrapper {
 }
 
 /** Starts a wrapper for this job directory. Rejects when its log cannot be opened, or when nobody wants it any more. */
-export const spawnWrapper = async (jobDirectory: string, signal: AbortSignal): Promise<Wrapper> => {
+export const spawnWrapper = async (
+  jobDirectory: string,
+  withheld: ReadonlyArray<string>,
+  signal: AbortSignal
+): Promise<Wrapper> => {
   const cache = join(dirname(jobDirectory), ".cache")
   await mkdir(cache, { recursive: true })
   const log = await open(join(jobDirectory, files.wrapper), "a")
@@ -57,7 +66,7 @@ export const spawnWrapper = async (jobDirectory: string, signal: AbortSignal): P
         // Not the engine's own directory, and not the job's, which may be removed while the wrapper lives.
         cwd: jobDirectory,
         detached: true,
-        env: wrapperEnvironment(cache),
+        env: wrapperEnvironment(cache, withheld),
         stdio: ["ignore", log.fd, log.fd]
       }
     )

@@ -69,6 +69,8 @@ export interface Submitting {
   /** The Node program of the machines that run jobs. */
   readonly node: string
   readonly extraArguments: ReadonlyArray<string>
+  /** Variables of the engine that `--export=ALL` must not hand on. */
+  readonly withheld: ReadonlyArray<string>
   /** The directory of all jobs. */
   readonly root: string
 }
@@ -165,7 +167,7 @@ export const makeSubmit = (options: Submitting) => {
       startTicks: startTicksOf(process.pid)
     }
     const environment = cleanEnvironment({
-      ...wrapperEnvironment(join(options.root, ".cache")),
+      ...wrapperEnvironment(join(options.root, ".cache"), options.withheld),
       ...options.running.environment
     })
     yield* Effect.sync(() => underWay.add(token))
