@@ -19,7 +19,7 @@ import {
 } from "../Artifacts.ts"
 import { checkName, lookupFailed } from "../internal/artifactLookup.ts"
 import { makeTurns } from "../internal/artifactTurns.ts"
-import { attempt, beginBuild } from "../internal/commandBuild.ts"
+import { attempt, attemptLong, beginBuild } from "../internal/commandBuild.ts"
 import { type Entry, find, findNamed, keep, keyWith, restore, writeName } from "../internal/commandCache.ts"
 import { writeLog } from "../internal/commandLog.ts"
 import { isMade, outputProblem } from "../internal/commandOutputs.ts"
@@ -155,8 +155,8 @@ const findCached = (options: Options, request: BuildRequest): Effect.Effect<Arti
   if (cache === undefined || cache.outputs.some((output) => outputProblem(output) !== undefined)) {
     return Effect.undefined
   }
-  return attempt(async () => {
-    const entry = await restore(cache.directory, keyOf(options, request.commit), request.tree, cache.outputs)
+  return attemptLong(async (signal) => {
+    const entry = await restore(cache.directory, keyOf(options, request.commit), request.tree, cache.outputs, signal)
     if (entry === undefined) return undefined
     const at = new Date(entry.builtAtMillis).toISOString()
     await writeLog(
@@ -180,7 +180,7 @@ const keepCached = (options: Options, request: BuildRequest, artifact: Artifact)
       builtAtMillis: yield* Clock.currentTimeMillis
     }
     const key = keyOf(options, request.commit)
-    yield* attempt(() => keep(cache.directory, key, request.tree, cache.outputs, built)).pipe(
+    yield* attemptLong((signal) => keep(cache.directory, key, request.tree, cache.outputs, built, signal)).pipe(
       Effect.catch((detail) => Effect.logWarning(`A build could not be cached: ${detail}`))
     )
   })

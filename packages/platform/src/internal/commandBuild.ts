@@ -7,12 +7,25 @@ import type { CommandNotStarted } from "./command.ts"
 import { openLog, readTail } from "./commandLog.ts"
 import { type Ended, runSupervised } from "./commandSupervised.ts"
 
-/** A file operation of the layer's own. Not interruptible, so that none goes on after its effect was given up. */
+const detailOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+/** A short file operation of the layer's own. Not interruptible, so that none goes on after its effect was given up. */
 export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, string> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: run,
-    catch: (error) => error instanceof Error ? error.message : String(error)
-  }))
+  Effect.uninterruptible(Effect.tryPromise({ try: run, catch: detailOf }))
+
+/** The same for what takes its time. Interrupted, it is told by the signal, and waited for until it is at rest. */
+export const attemptLong = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, string> =>
+  Effect.callback<A, string>((resume) => {
+    const controller = new AbortController()
+    const done = run(controller.signal).then(
+      (result) => resume(Effect.succeed(result)),
+      (error: unknown) => resume(Effect.fail(detailOf(error)))
+    )
+    return Effect.promise(() => {
+      controller.abort()
+      return done
+    })
+  })
 
 /** What is run, and for how long. */
 export interface BuildCommand {

@@ -56,18 +56,22 @@ const write = async (file: string, text: string): Promise<void> => {
 export const find = (directory: string, key: string): Promise<Entry | undefined> =>
   read(Path.join(directory, `${key}.json`), decodeEntry)
 
-/** Brings back what was built under the key: its files into the tree, and what is known of it as the result. */
+/**
+ * Brings back what was built under the key: its files into the tree, and what is known of it as the result. Aborted, it
+ * leaves none of them there.
+ */
 export const restore = async (
   directory: string,
   key: string,
   tree: string,
-  outputs: ReadonlyArray<string>
+  outputs: ReadonlyArray<string>,
+  signal: AbortSignal
 ): Promise<Entry | undefined> => {
   const entry = await find(directory, key)
   if (entry === undefined || entry.files === null) return entry
   try {
-    await copyOutputs(Path.join(directory, Path.basename(entry.files.directory)), tree, outputs)
-    if (await digestOutputs(tree, outputs) !== entry.files.digest) {
+    await copyOutputs(Path.join(directory, Path.basename(entry.files.directory)), tree, outputs, signal)
+    if (await digestOutputs(tree, outputs, signal) !== entry.files.digest) {
       throw new Error(`the files of ${Path.join(directory, `${key}.json`)} are not those that were kept`)
     }
   } catch (error) {
@@ -88,13 +92,14 @@ const sweep = async (directory: string, key: string, kept: string | undefined, n
   }
 }
 
-/** Keeps what was built. The entry is written last: where it is, its files are. */
+/** Keeps what was built. The entry is written last: where it is, its files are. Aborted, it leaves nothing. */
 export const keep = async (
   directory: string,
   key: string,
   tree: string,
   outputs: ReadonlyArray<string>,
-  built: Omit<Entry, "files">
+  built: Omit<Entry, "files">,
+  signal: AbortSignal
 ): Promise<void> => {
   await fs.mkdir(directory, { recursive: true })
   const name = outputs.length === 0 ? undefined : `${key}.${randomUUID()}`
@@ -103,8 +108,9 @@ export const keep = async (
     let digest = ""
     if (name !== undefined) {
       await fs.mkdir(aside)
-      await copyOutputs(tree, aside, outputs)
-      digest = await digestOutputs(aside, outputs)
+      await copyOutputs(tree, aside, outputs, signal)
+      digest = await digestOutputs(aside, outputs, signal)
+      signal.throwIfAborted()
       await fs.rename(aside, Path.join(directory, name))
     }
     const files = name === undefined ? null : { directory: name, digest }

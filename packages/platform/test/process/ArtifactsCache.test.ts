@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import * as fs from "node:fs"
 import * as Path from "node:path"
 import { Artifacts } from "../../src/Artifacts.ts"
@@ -235,5 +235,59 @@ describe("a build cache", () => {
       const error = yield* Effect.flip(artifacts.resolve({ commit: "aaaa" }))
       assert.strictEqual(error.failure, "unusable")
       assert.match(error.message, /is not an entry of this cache\. Mend or delete it/)
+    }).pipe(Effect.scoped))
+})
+
+/** Until something appears in the directory that the test takes. */
+const appears = (directory: string, isIt: (name: string) => boolean) =>
+  Effect.callback<void>((resume) => {
+    const watcher = fs.watch(directory, () => look())
+    const look = () => {
+      if (!fs.readdirSync(directory).some(isIt)) return
+      watcher.close()
+      resume(Effect.void)
+    }
+    look()
+    return Effect.sync(() => watcher.close())
+  })
+
+describe("a build that is interrupted", () => {
+  // Large enough that neither copying nor hashing is done before somebody can give up.
+  const bytes = 250_000_000
+  const large = "require('node:fs').writeFileSync('out', process.env.ESPALIER_COMMIT);" +
+    `require('node:fs').truncateSync('out', ${bytes}); require('node:fs').appendFileSync('../built', 'x')`
+  const timesBuilt = (home: string) => fs.readFileSync(Path.join(home, "built"), "utf8").length
+
+  it.live("while its outputs are kept ends before they are, and nothing half is taken for whole later", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const directory = Path.join(home, "cache")
+      fs.mkdirSync(directory)
+      const options: Command.Options = { argv: node(large), cache: { directory, outputs: ["out"] } }
+      const request = yield* requestIn(home, "aaaa", "first")
+      const fiber = yield* Effect.forkChild(build(options, request), { startImmediately: true })
+      yield* appears(directory, (name) => name.startsWith("."))
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(fs.readdirSync(directory), [])
+      yield* build(options, request)
+      assert.strictEqual(timesBuilt(home), 2)
+    }).pipe(Effect.scoped))
+
+  it.live("while its outputs are brought back ends before they are, and leaves no part of them in the tree", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const options: Command.Options = {
+        argv: node(large),
+        cache: { directory: Path.join(home, "cache"), outputs: ["out"] }
+      }
+      yield* build(options, yield* requestIn(home, "aaaa", "first"))
+      const request = yield* requestIn(home, "aaaa", "second")
+      const fiber = yield* Effect.forkChild(build(options, request), { startImmediately: true })
+      yield* appears(request.tree, (name) => name === "out")
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(fs.readdirSync(request.tree), [])
+      yield* build(options, request)
+      assert.strictEqual(fs.statSync(Path.join(request.tree, "out")).size, bytes)
+      assert.strictEqual(timesBuilt(home), 1)
     }).pipe(Effect.scoped))
 })
