@@ -96,6 +96,20 @@ export const checkSize = (file: string, bytes: number, policy: Policy): Result.R
     ? Result.succeed(undefined)
     : Result.fail(WorkspaceError.of({ _tag: "TooLarge", file, bytes, limitBytes: policy.maxFileBytes }))
 
+/** Whatever is allowed: what is larger makes no string, or one that nobody wants in memory. */
+const mostReadBytes = 256 * mebibyte
+
+/** Most bytes that a file may have to be edited: what is larger is not taken into memory. */
+export const editableBytes = (policy: Policy): number => Math.min(policy.maxFileBytes, mostReadBytes)
+
+/** Most bytes that a file may have to be read. What is allowed to be written can be read, and usual logs can. */
+export const readableBytes = (policy: Policy): number =>
+  Math.min(Math.max(policy.maxFileBytes, 64 * mebibyte), mostReadBytes)
+
+/** A file that stands in the tree is larger than it may be to be taken into memory. */
+export const tooLargeToRead = (file: string, bytes: number, limitBytes: number): WorkspaceError =>
+  WorkspaceError.of({ _tag: "TooLarge", file, bytes, limitBytes, stands: true })
+
 /** How often `search` occurs, and where first. Overlapping occurrences count, for each is a place to edit. */
 const occurrences = (text: Buffer, search: Buffer): { readonly count: number; readonly first: number } => {
   const first = text.indexOf(search)

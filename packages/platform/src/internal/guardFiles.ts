@@ -7,7 +7,16 @@ import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { checkEditable, checkSize, editContent, type Policy, segmentsOf } from "./guard.ts"
+import {
+  checkEditable,
+  checkSize,
+  editableBytes,
+  editContent,
+  type Policy,
+  readableBytes,
+  segmentsOf,
+  tooLargeToRead
+} from "./guard.ts"
 import type { Edit, EditRejected } from "./workspaceChanges.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 import type { Content, Look, Plan } from "./workspacePlan.ts"
@@ -152,22 +161,43 @@ const store = (path: string, content: Buffer | string, executable?: boolean): Ef
     }
   })
 
-const load = (path: string): Effect.Effect<Content, WorkspaceError> =>
+/** A file that has at most so many bytes: a larger one is not read, whoever made it. */
+const load = (path: string, limitBytes: number): Effect.Effect<Content, WorkspaceError> =>
   fileOperation("read", path, async () => {
-    const handle = await fs.open(path, constants.O_RDONLY | noFollow)
+    // Not waiting: a pipe that took the file's place since it was looked at has nobody at its other end.
+    const handle = await fs.open(path, constants.O_RDONLY | noFollow | (constants.O_NONBLOCK ?? 0))
     try {
-      const { mode } = await handle.stat()
-      return { bytes: await handle.readFile(), executable: (mode & 0o100) !== 0 }
+      const stat = await handle.stat()
+      if (!stat.isFile()) throw new Error("it is not a plain file any more")
+      const executable = (stat.mode & 0o100) !== 0
+      if (stat.size > limitBytes) return { bytes: Buffer.alloc(0), executable, unreadBytes: stat.size }
+      // As much as it had: one that grows while it is read would have no end.
+      const bytes = Buffer.alloc(stat.size)
+      let length = 0
+      while (length < bytes.length) {
+        const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length)
+        if (bytesRead === 0) break
+        length += bytesRead
+      }
+      return { bytes: bytes.subarray(0, length), executable }
     } finally {
       await handle.close()
     }
   })
 
+/** The same, where its content is needed. `file` is for messages. */
+const loadWhole = (path: string, file: string, limitBytes: number): Effect.Effect<Buffer, WorkspaceError> =>
+  Effect.flatMap(
+    load(path, limitBytes),
+    ({ bytes, unreadBytes }) =>
+      unreadBytes === undefined ? Effect.succeed(bytes) : Effect.fail(tooLargeToRead(file, unreadBytes, limitBytes))
+  )
+
 /** The text of a file below `root`. */
-export const readGuarded = (root: string, file: string): Effect.Effect<string, WorkspaceError> =>
+export const readGuarded = (root: string, file: string, policy: Policy): Effect.Effect<string, WorkspaceError> =>
   Effect.gen(function*() {
     const target = yield* locate(root, file, undefined)
-    return (yield* load(target.path)).bytes.toString("utf8")
+    return (yield* loadWhole(target.path, file, readableBytes(policy))).toString("utf8")
   })
 
 /** Creates or replaces a file below `root`, with the directories that lead to it. Returns its real path below `root`. */
@@ -192,7 +222,7 @@ export const editGuarded = (
 ): Effect.Effect<string, WorkspaceError | EditRejected> =>
   Effect.gen(function*() {
     const target = yield* locate(root, edit.file, policy)
-    const before = target.exists ? (yield* load(target.path)).bytes : undefined
+    const before = target.exists ? yield* loadWhole(target.path, edit.file, editableBytes(policy)) : undefined
     const after = yield* Effect.fromResult(editContent(edit, before))
     yield* Effect.fromResult(checkSize(edit.file, after.length, policy))
     yield* store(target.path, after)
@@ -203,7 +233,7 @@ export const editGuarded = (
 export const lookGuarded = (root: string, policy: Policy): Look => (file, follow) =>
   Effect.gen(function*() {
     const target = yield* locate(root, file, policy, follow)
-    return { path: target.file, content: target.exists ? yield* load(target.path) : undefined }
+    return { path: target.file, content: target.exists ? yield* load(target.path, editableBytes(policy)) : undefined }
   })
 
 /**

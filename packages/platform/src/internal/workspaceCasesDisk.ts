@@ -103,6 +103,28 @@ export const diskCases = (check: Check): ReadonlyArray<Case> => [
   ),
 
   check(
+    "a file of gigabytes that others made is a typed refusal for whoever reads or edits it",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        const bytes = 1_900_000_000
+        // With a hole: it takes no space.
+        fs.writeFileSync(Path.join(tree.path, "huge"), "")
+        fs.truncateSync(Path.join(tree.path, "huge"), bytes)
+        const edit = { name: "edit", file: "huge", search: "x", replace: "y" }
+        const attempts = [
+          workspace.read(tree, "huge"),
+          workspace.applyEdit(tree, edit),
+          workspace.apply(tree, [{ _tag: "Replace", ...edit }]),
+          workspace.apply(tree, patch("--- a/huge\n+++ b/huge\n@@ -1 +1 @@\n-x\n+y\n"))
+        ]
+        for (const attempt of attempts) assert.equal(yield* reasonOf(attempt), "TooLarge")
+        yield* workspace.apply(tree, [{ _tag: "File", name: "small", file: "huge", content: "small\n" }])
+        assert.equal(yield* workspace.read(tree, "huge"), "small\n")
+      }).pipe(Effect.scoped)
+  ),
+
+  check(
     "trees share no file with each other or with the source: writing in one changes no other",
     (workspace, checkout) =>
       Effect.gen(function*() {

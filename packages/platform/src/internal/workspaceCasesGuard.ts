@@ -1,7 +1,7 @@
 /** Cases of the workspace suite: what the guard lets be changed, and what it finds in a tree that others changed. */
 import * as Effect from "effect/Effect"
 import { strict as assert } from "node:assert"
-import type { Guard, Tree, Violation, Workspace } from "../Workspace.ts"
+import type { EditRejected, Guard, PatchRejected, Tree, Violation, Workspace, WorkspaceError } from "../Workspace.ts"
 import { type Case, type Check, edit, openAt, reasonOf } from "./workspaceCases.ts"
 
 const guard: Guard = {
@@ -93,6 +93,44 @@ export const guardCases = (check: Check): ReadonlyArray<Case> => [
       yield* workspace.apply(tree, three.slice(0, 1))
       assert.deepEqual((yield* workspace.check(tree)).map(({ file }) => file), ["src/a", "src/most.txt"])
     }).pipe(Effect.scoped), guard),
+
+  check(
+    "a file that others made too large is not edited, but can be replaced as a whole",
+    (workspace, checkout) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        yield* checkout.editTree(tree, "src/main.ts", `const workers = 1\n${"x".repeat(1000)}`)
+        const shorter = edit({ search: "x".repeat(1000), replace: "" })
+        const patch = (text: string) => ({ _tag: "Patch" as const, name: "patch", patch: text })
+        const attempts: ReadonlyArray<Effect.Effect<unknown, EditRejected | PatchRejected | WorkspaceError>> = [
+          workspace.applyEdit(tree, shorter),
+          workspace.apply(tree, [{ _tag: "Replace", ...shorter }]),
+          workspace.apply(tree, [
+            patch("--- a/src/main.ts\n+++ b/src/main.ts\n@@ -1 +1 @@\n-const workers = 1\n+const workers = 2\n")
+          ]),
+          workspace.apply(tree, [patch("diff --git a/x b/x\nrename from src/main.ts\nrename to src/new.ts\n")]),
+          workspace.apply(tree, [patch("diff --git a/src/main.ts b/src/main.ts\ndeleted file mode 100644\n")])
+        ]
+        for (const attempt of attempts) {
+          const error = yield* Effect.flip(attempt)
+          assert.ok(error._tag === "WorkspaceError" && error.reason._tag === "TooLarge", error.message)
+          assert.equal(error.reason.bytes, 1018)
+          assert.match(error.message, /"src\/main\.ts" is 1018 bytes long, and it is not read: 1000 are allowed/)
+        }
+        const small = { _tag: "File" as const, name: "small", file: "src/main.ts", content: "const workers = 1\n" }
+        const applied = yield* workspace.apply(tree, [
+          { ...small, content: "" },
+          small,
+          { _tag: "Replace", name: "wider", file: "src/main.ts", search: "1", replace: "4" }
+        ])
+        assert.deepEqual(applied, [{ file: "src/main.ts", change: "changed" }])
+        assert.equal(yield* workspace.read(tree, "src/main.ts"), "const workers = 4\n")
+        yield* checkout.editTree(tree, "src/main.ts", "x".repeat(2000))
+        assert.equal((yield* workspace.apply(tree, [{ ...small, content: "" }])).length, 1)
+        assert.equal(yield* workspace.read(tree, "src/main.ts"), "")
+      }).pipe(Effect.scoped),
+    guard
+  ),
 
   check(
     "what others changed in a tree is refused by name: outside, denied, too large, all together",

@@ -89,7 +89,9 @@ export const TooLarge = Schema.TaggedStruct("TooLarge", {
   /** The file, or null where it is the sum. */
   file: Schema.NullOr(Schema.String),
   bytes: Schema.Int,
-  limitBytes: Schema.Int
+  limitBytes: Schema.Int,
+  /** True where the file stands so large in the tree already, so that it was not read. */
+  stands: Schema.optionalKey(Schema.Boolean)
 })
 
 /** The directory that plain copies would be made of holds more than its limit. */
@@ -182,6 +184,10 @@ const describe = (reason: WorkspaceErrorReason): string => {
     case "FileFailed":
       return `Cannot ${reason.operation} ${reason.file}: ${reason.detail}`
     case "TooLarge":
+      if (reason.stands === true) {
+        return `The file ${JSON.stringify(reason.file)} is ${reason.bytes} bytes long, and it is not read: ` +
+          `${reason.limitBytes} are allowed (maxFileBytes). Replace it as a whole, make it smaller, or allow more`
+      }
       return reason.file === null
         ? `The change writes ${reason.bytes} bytes in all, and ${reason.limitBytes} are allowed (maxChangeBytes). ` +
           `Make it smaller, or allow more`

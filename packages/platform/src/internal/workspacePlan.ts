@@ -3,7 +3,7 @@
  * layers say how a file is found and read, and write the result.
  */
 import * as Effect from "effect/Effect"
-import { checkSize, editContent, type Policy } from "./guard.ts"
+import { checkSize, editableBytes, editContent, type Policy, tooLargeToRead } from "./guard.ts"
 import type { AppliedFile, Change, EditRejected } from "./workspaceChanges.ts"
 import { PatchRejected } from "./workspaceChanges.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
@@ -14,6 +14,8 @@ import { applyHunks } from "./workspacePatchApply.ts"
 export interface Content {
   readonly bytes: Buffer
   readonly executable: boolean
+  /** Its size where it is too large to be read: it can be replaced as a whole, and `bytes` is empty. */
+  readonly unreadBytes?: number | undefined
 }
 
 /** A place in a tree that may be changed: its real path below the tree, and what stands there. */
@@ -57,12 +59,18 @@ export const planChanges = (
         now.set(path, content)
       })
 
+    const needWhole = (file: string, content: Content | undefined) =>
+      content?.unreadBytes === undefined
+        ? Effect.void
+        : Effect.fail(tooLargeToRead(file, content.unreadBytes, editableBytes(policy)))
+
     for (const change of changes) {
       if (change._tag === "File") {
         const { content, path } = yield* look(change.file, true)
         yield* put(path, { bytes: Buffer.from(change.content, "utf8"), executable: content?.executable ?? false })
       } else if (change._tag === "Replace") {
         const { content, path } = yield* look(change.file, true)
+        yield* needWhole(change.file, content)
         const bytes = yield* Effect.fromResult(editContent(change, content?.bytes))
         yield* put(path, { bytes, executable: content?.executable ?? false })
       } else {
@@ -77,7 +85,7 @@ export const planChanges = (
           })
         }
         const files = yield* Effect.fromResult(parsePatch(change.name, change.patch))
-        yield* planPatch(change.name, files, { look, put, now, movedFrom })
+        yield* planPatch(change.name, files, { look, put, needWhole, now, movedFrom })
       }
     }
 
@@ -85,7 +93,8 @@ export const planChanges = (
     for (const [path, content] of now) {
       const first = original.get(path)
       const isSame = first === content || (first !== undefined && content !== undefined &&
-        first.executable === content.executable && first.bytes.equals(content.bytes))
+        first.unreadBytes === content.unreadBytes && first.executable === content.executable &&
+        first.bytes.equals(content.bytes))
       if (!isSame) writes.set(path, content)
     }
     const bytes = [...writes.values()].reduce((sum, content) => sum + (content?.bytes.length ?? 0), 0)
@@ -98,6 +107,8 @@ export const planChanges = (
 interface State {
   readonly look: Look
   readonly put: (path: string, content: Content) => Effect.Effect<void, WorkspaceError>
+  /** Fails where a file was not read. */
+  readonly needWhole: (file: string, content: Content | undefined) => Effect.Effect<void, WorkspaceError>
   readonly now: Map<string, Content | undefined>
   readonly movedFrom: Map<string, string>
 }
@@ -146,6 +157,7 @@ const planPatch = (
         return yield* refuse("exists", file, `${why}. Change it, or delete it in the same patch`)
       }
       if (source === undefined) return yield* refuse("missing", file, "there is no such file. Correct its path")
+      yield* state.needWhole(patch.from ?? file, source)
       if (patch.hunks.length > 0 && source.bytes.includes(0)) {
         return yield* refuse(
           "binary",

@@ -205,7 +205,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
       open: ({ run, node, base, keep }) => checkOut({ run, node, commit: base, branchMoves: true, adopt: false, keep }),
       reopen: ({ run, node, commit, keep, adopt }) =>
         checkOut({ run, node, commit, branchMoves: false, adopt: adopt ?? true, keep }),
-      read: (tree, file) => Effect.andThen(worktreeOf(tree), readGuarded(tree.path, file)),
+      read: (tree, file) => Effect.andThen(worktreeOf(tree), readGuarded(tree.path, file, policy)),
       write: (tree, file, content) =>
         Effect.gen(function*() {
           const worktree = yield* worktreeOf(tree)

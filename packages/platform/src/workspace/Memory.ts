@@ -13,7 +13,17 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { cleanIdentity } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
-import { checkEditable, checkSize, editContent, type Policy, policyOf, segmentsOf } from "../internal/guard.ts"
+import {
+  checkEditable,
+  checkSize,
+  editableBytes,
+  editContent,
+  type Policy,
+  policyOf,
+  readableBytes,
+  segmentsOf,
+  tooLargeToRead
+} from "../internal/guard.ts"
 import {
   type Commit,
   commitFiles,
@@ -174,11 +184,19 @@ export const make = (options: Options): Effect.Effect<{
     const lookIn = (held: MemoryTree): Look => (file) =>
       Effect.map(place(held.files, file, policy), (path) => {
         const text = held.files.get(path)
-        const content = text === undefined
-          ? undefined
-          : { bytes: Buffer.from(text, "utf8"), executable: held.executable.has(path) }
-        return { path, content }
+        if (text === undefined) return { path, content: undefined }
+        const bytes = Buffer.from(text, "utf8")
+        const executable = held.executable.has(path)
+        return bytes.length <= editableBytes(policy)
+          ? { path, content: { bytes, executable } }
+          : { path, content: { bytes: Buffer.alloc(0), executable, unreadBytes: bytes.length } }
       })
+
+    /** As a layer on a disk, which would have to take the file into memory. */
+    const readable = (file: string, content: string, limitBytes: number): Effect.Effect<string, WorkspaceError> => {
+      const bytes = Buffer.byteLength(content)
+      return bytes <= limitBytes ? Effect.succeed(content) : Effect.fail(tooLargeToRead(file, bytes, limitBytes))
+    }
 
     const changedIn = (held: MemoryTree): ReadonlyArray<ChangedFile> => {
       const base = commits.get(held.base)!
@@ -209,7 +227,7 @@ export const make = (options: Options): Effect.Effect<{
         Effect.gen(function*() {
           const { files } = yield* openTree(tree)
           const content = files.get(yield* place(files, file, undefined))
-          if (content !== undefined) return content
+          if (content !== undefined) return yield* readable(file, content, readableBytes(policy))
           return yield* fail({ _tag: "FileFailed", operation: "read", file, detail: "there is no such file" })
         }),
       write: (tree, file, content) =>
@@ -224,6 +242,7 @@ export const make = (options: Options): Effect.Effect<{
           const { files } = yield* openTree(tree)
           const path = yield* place(files, edit.file, policy)
           const before = files.get(path)
+          if (before !== undefined) yield* readable(edit.file, before, editableBytes(policy))
           const after = yield* Effect.fromResult(
             editContent(edit, before === undefined ? undefined : Buffer.from(before, "utf8"))
           )

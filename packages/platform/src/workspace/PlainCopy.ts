@@ -247,7 +247,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
       open: ({ base, keep, node, run }) => checkOut({ run, node, commit: base, branchMoves: true, adopt: false, keep }),
       reopen: ({ adopt, commit, keep, node, run }) =>
         checkOut({ run, node, commit, branchMoves: false, adopt: adopt ?? true, keep }),
-      read: (tree, file) => Effect.andThen(copyOf(tree), readGuarded(tree.path, file)),
+      read: (tree, file) => Effect.andThen(copyOf(tree), readGuarded(tree.path, file, policy)),
       write: (tree, file, content) =>
         Effect.gen(function*() {
           const copy = yield* copyOf(tree)
