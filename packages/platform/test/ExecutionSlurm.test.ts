@@ -126,10 +126,17 @@ describe("every state of a Slurm job", () => {
   })
 
   it("that nobody has read about is an error that names it", () => {
-    assert.throws(
-      () => parseQueue("7|FROBBED|1|2|3|espalier-x|None\n", "espalier-"),
-      (error) => error instanceof Unreadable && /"FROBBED" is no state/.test(error.message)
-    )
+    const { unreadable } = parseQueue("7|FROBBED|1|2|3|espalier-x|None\n", "espalier-")
+    const error = unreadable.get("espalier-x")
+    assert.ok(error instanceof Unreadable && /"FROBBED" is no state/.test(error.message))
+  })
+
+  it("that nobody has read about does not hold up what is known of other jobs", () => {
+    const output = "7|FROBBED|1|2|3|espalier-x|None\n8|RUNNING|1|2|N/A|espalier-y|None\n"
+    assert.deepStrictEqual(parseQueue(output, "espalier-").words.map(({ id, state }) => [id, state]), [[
+      "8",
+      "RUNNING"
+    ]])
   })
 })
 

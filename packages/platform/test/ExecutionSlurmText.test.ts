@@ -31,7 +31,7 @@ describe("what Slurm's commands print", () => {
       "3|RUNNING|1|2|NONE|evil|espalier-c|None",
       "4|PENDING|1|N/A|N/A|espalier-d|(Nodes required for job are DOWN, DRAINED)|x"
     ].join("\n")
-    assert.deepStrictEqual(parseQueue(output, "espalier-"), [
+    assert.deepStrictEqual(parseQueue(output, "espalier-").words, [
       {
         id: "9",
         name: "espalier-a",

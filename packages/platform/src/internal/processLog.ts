@@ -71,7 +71,7 @@ export const readFrom = (path: string, offset: number): Effect.Effect<Part, Exec
 export const lastLineOf = (text: string): string | undefined => {
   // Terminal sequences and control characters are for a terminal that is not there.
   const plain = text.replaceAll(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\^_])/g, "")
-  return plain.split(/[\r\n]+/).map((line) => line.replaceAll(/[\u0000-\u001f\u007f]+/g, " ").trim())
+  return plain.split(/[\r\n]+/).map((line) => line.replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]+/gu, " ").trim())
     .findLast((line) => line !== "")
 }
 

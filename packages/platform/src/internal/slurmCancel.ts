@@ -73,7 +73,8 @@ export const cancelSlurm = Effect.fnUntraced(function*(
       yield* change
       continue
     }
-    const listing = yield* scheduler.byName("cancel", name)
+    // Whoever cancels at the same time shares the answer.
+    const listing = yield* scheduler.named("cancel", name, now)
     askAt = (yield* Clock.currentTimeMillis) + 1000
     const facts = yield* store.facts("cancel", id, listing)
     const late = now - begun - graceMillis
@@ -91,7 +92,7 @@ export const cancelSlurm = Effect.fnUntraced(function*(
         const root = rootOf(facts.claim!, facts.start)
         const gone = yield* attempt("its processes may not be signalled", () => endTree(root, Math.max(0, -late)))
         if (gone && !isLiving) return
-      } else if (!isLiving || late > giveUpAfterMillis) return
+      } else if (!isLiving) return
     }
     const running = alive.filter((one) => standingOf(one.state) !== "waiting").map((one) => one.id)
     if (late > cancelAfterMillis) yield* scheduler.cancel([], alive.map((one) => one.id))
@@ -103,9 +104,12 @@ export const cancelSlurm = Effect.fnUntraced(function*(
     if (late > giveUpAfterMillis) {
       return yield* new ExecutionError({
         operation: "cancel",
-        message: `The job ${id} does not end though Slurm was told to kill it (${
-          alive.map((one) => `job ${one.id}: ${one.state}`).join(", ")
-        }): its machine does not answer. Cancel again when it does.`
+        message: alive.length === 0
+          ? `Slurm does not know the job ${id} any more, and its wrapper on ${facts.claim?.host} goes on giving signs of ` +
+            "life though it was told to end. See what runs there, and cancel again."
+          : `The job ${id} does not end though Slurm was told to kill it (${
+            alive.map((one) => `job ${one.id}: ${one.state}`).join(", ")
+          }): its machine does not answer. Cancel again when it does.`
       })
     }
     yield* change

@@ -15,17 +15,21 @@ import {
   parseAccounts,
   parseQueue,
   parseShown,
+  type Queue,
   queueFormat,
   type ScriptEnd,
   Unreadable,
   type Word
 } from "./slurmText.ts"
 
-/** What the scheduler knew of our jobs at a time (milliseconds since the epoch, before it was asked). */
+/** What the scheduler knew of jobs of ours at a time (milliseconds since the epoch, before it was asked). */
 export interface Listing {
   readonly asOf: number
   readonly words: ReadonlyArray<Word>
 }
+
+/** The same, of all our jobs. */
+type All = Queue & { readonly asOf: number }
 
 /** Every name of a job of ours begins so. */
 export const namePrefix = "espalier-"
@@ -57,7 +61,7 @@ export const makeScheduler = (programs: Programs, running: Running, maxAge: Dura
   const asking: Running = { ...running, environment: { ...running.environment, SLURM_TIME_FORMAT: "%s" } }
   const user = String(process.getuid?.() ?? "")
   const gate = Semaphore.makeUnsafe(1)
-  let last: Listing | undefined
+  let last: All | undefined
   let lastFailure: { readonly at: number; readonly failed: CommandFailed | Unreadable } | undefined
 
   const query = Effect.fnUntraced(function*(selection: ReadonlyArray<string>) {
@@ -67,9 +71,17 @@ export const makeScheduler = (programs: Programs, running: Running, maxAge: Dura
       ["--noheader", "--states=all", `--user=${user}`, `--format=${queueFormat}`, ...selection],
       asking
     )
-    const listing: Listing = { asOf, words: yield* reading(() => parseQueue(output, namePrefix)) }
-    return listing
+    const all: All = { asOf, ...parseQueue(output, namePrefix) }
+    return all
   })
+
+  /** What was said of the jobs of one name; a failure only where that cannot be read. */
+  const ofName = ({ asOf, unreadable, words }: All, name: string): Effect.Effect<Listing, Unreadable> => {
+    const fault = unreadable.get(name)
+    return fault === undefined
+      ? Effect.succeed({ asOf, words: words.filter((one) => one.name === name) })
+      : Effect.fail(fault)
+  }
 
   /**
    * Everything that the scheduler knows of this user's jobs of ours, at most `maxAge` old, and not older than `after`. Those
@@ -91,9 +103,16 @@ export const makeScheduler = (programs: Programs, running: Running, maxAge: Dura
     return yield* gate.withPermits(1)(ask).pipe(Effect.mapError(toError(operation)))
   })
 
-  /** All jobs of one name, asked for now. */
+  /** The jobs of one name, out of the shared listing, which is not older than `after`. */
+  const named = (operation: string, name: string, after = 0): Effect.Effect<Listing, ExecutionError> =>
+    Effect.flatMap(list(operation, after), (all) => Effect.mapError(ofName(all, name), toError(operation)))
+
+  /** The jobs of one name, asked for now. */
   const byName = (operation: string, name: string): Effect.Effect<Listing, ExecutionError> =>
-    query([`--name=${name}`]).pipe(Effect.mapError(toError(operation)))
+    query([`--name=${name}`]).pipe(
+      Effect.flatMap((all) => ofName(all, name)),
+      Effect.mapError(toError(operation))
+    )
 
   /** How a batch script ended, while the scheduler remembers it. */
   const scriptEnd = (operation: string, word: Word): Effect.Effect<ScriptEnd | null, ExecutionError> =>
@@ -141,6 +160,6 @@ export const makeScheduler = (programs: Programs, running: Running, maxAge: Dura
       Effect.asVoid
     )
 
-  return { list, byName, scriptEnd, accounts, cancel }
+  return { list, named, byName, scriptEnd, accounts, cancel }
 }
 export type Scheduler = ReturnType<typeof makeScheduler>

@@ -61,22 +61,38 @@ export const parseSubmitted = (output: string): { readonly id: string; readonly 
 /** The format that `parseQueue` reads, for `squeue --format`. The reason comes last: it may be any text. */
 export const queueFormat = "%A|%T|%V|%S|%e|%j|%r"
 
+/** The jobs of a listing. What cannot be read of one is its own affair: the others are not held up by it. */
+export interface Queue {
+  readonly words: ReadonlyArray<Word>
+  /** By name of the job, what cannot be read of it. */
+  readonly unreadable: ReadonlyMap<string, Unreadable>
+}
+
 /** The jobs that `squeue` lists in `queueFormat`. Names of other jobs may hold `|`: those lines are not ours, and left out. */
-export const parseQueue = (output: string, namePrefix: string): ReadonlyArray<Word> =>
-  linesOf(output).flatMap((line): ReadonlyArray<Word> => {
+export const parseQueue = (output: string, namePrefix: string): Queue => {
+  const words: Array<Word> = []
+  const unreadable = new Map<string, Unreadable>()
+  for (const line of linesOf(output)) {
     const [id = "", state = "", submitted, started, ended, name = "", ...reason] = line.trim().split("|")
-    if (!name.startsWith(namePrefix)) return []
-    if (!/^\d+$/.test(id)) throw new Unreadable("squeue", line, `${JSON.stringify(id)} is no number of a job`)
-    return [{
-      id,
-      name,
-      state: stateOf("squeue", line, state),
-      submittedAt: timeOf(submitted),
-      startedAt: timeOf(started),
-      endedAt: timeOf(ended),
-      reason: noneAsNull(reason.join("|").trim())
-    }]
-  })
+    if (!name.startsWith(namePrefix)) continue
+    try {
+      if (!/^\d+$/.test(id)) throw new Unreadable("squeue", line, `${JSON.stringify(id)} is no number of a job`)
+      words.push({
+        id,
+        name,
+        state: stateOf("squeue", line, state),
+        submittedAt: timeOf(submitted),
+        startedAt: timeOf(started),
+        endedAt: timeOf(ended),
+        reason: noneAsNull(reason.join("|").trim())
+      })
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error
+      unreadable.set(name, error)
+    }
+  }
+  return { words, unreadable }
+}
 
 /** What `scontrol --oneliner show job` says of one job, up to where texts of users begin. */
 export const parseShown = (output: string): (Word & { readonly end: ScriptEnd | null }) | undefined => {

@@ -14,13 +14,6 @@ import type { SlurmStore } from "./slurmStore.ts"
 
 /** The status of a job now. It asks the scheduler only where the job's own records do not say it. */
 export const makeStatus = (store: SlurmStore, scheduler: Scheduler, patience: Patience) => {
-  /** The words about one key, out of the shared listing. */
-  const wordsOf = Effect.fnUntraced(function*(operation: string, key: string) {
-    const listing = yield* scheduler.list(operation)
-    const name = yield* store.nameOf(operation, key)
-    return { asOf: listing.asOf, words: listing.words.filter((one) => one.name === name) }
-  })
-
   return Effect.fnUntraced(function*(
     operation: string,
     id: string
@@ -31,7 +24,7 @@ export const makeStatus = (store: SlurmStore, scheduler: Scheduler, patience: Pa
     if (first._tag === "Status") return first.status
     const command = yield* store.read(operation, id, files.command)
     if (command === undefined) return { _tag: "Pending" }
-    const listing = yield* wordsOf(operation, command.key)
+    const listing = yield* scheduler.named(operation, yield* store.nameOf(operation, command.key))
     // The listing first, then the files: `facts` says why.
     const facts = yield* store.facts(operation, id, listing)
     const decision = decideSlurm(facts, patience)

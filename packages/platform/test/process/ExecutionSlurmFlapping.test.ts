@@ -239,7 +239,7 @@ describe.concurrent("a cluster that cannot be used", () => {
 
   it.live("because it prints what no version that is known prints, is told with what it printed", () =>
     Effect.gen(function*() {
-      const { options } = place({ squeue: "7|FROBBED|1|2|3|espalier-x|None\n", busy: true })
+      const { options } = place({ squeue: "ID|FROBBED|1|2|3|NAME|None\n", busy: true })
       const execution = yield* Slurm.make(options)
       const job = yield* execution.launch(script("unreadable", ""))
       const error = yield* Effect.flip(execution.status(job.id))

@@ -15,7 +15,7 @@ export interface Behaviour {
   readonly answersLost?: number
   /** `squeue` and `scontrol` know no job. */
   readonly forgetful?: boolean
-  /** What `squeue` prints, whatever there is. */
+  /** What `squeue` prints of each job; `ID` and `NAME` stand for its own. */
   readonly squeue?: string
   /** The line of `sacct` for a job, with its number and name put in for `ID` and `NAME`; none: there is no accounting. */
   readonly sacct?: ReadonlyArray<string>
@@ -105,11 +105,11 @@ const main = (program: Program, directory: string, args: ReadonlyArray<string>):
       return
     }
     case "squeue":
-      if (behaviour.squeue !== undefined) process.stdout.write(behaviour.squeue)
-      else if (behaviour.forgetful !== true) {
+      if (behaviour.forgetful !== true) {
         for (const { id, name, pid } of jobs) {
           if (option("name") !== "" && option("name") !== name) continue
-          process.stdout.write(`${id}|${stateOf(pid)}|1|2|3|${name}|None\n`)
+          const line = behaviour.squeue ?? `ID|${stateOf(pid)}|1|2|3|NAME|None\n`
+          process.stdout.write(line.replace("ID", id).replace("NAME", name))
         }
       }
       return
