@@ -23,6 +23,7 @@ import { attempt, attemptLong, beginBuild } from "../internal/commandBuild.ts"
 import { type Entry, find, findNamed, keep, keyWith, restore, writeName } from "../internal/commandCache.ts"
 import { writeLog } from "../internal/commandLog.ts"
 import { isMade, outputProblem } from "../internal/commandOutputs.ts"
+import { inherited } from "../internal/inheritedEnvironment.ts"
 
 /** What is run, and what of it is an artifact. */
 export interface Options {
@@ -30,6 +31,11 @@ export interface Options {
   readonly argv: readonly [string, ...ReadonlyArray<string>]
   /** Variables beside those of this process. `ESPALIER_COMMIT` is set for every build. */
   readonly environment?: Readonly<Record<string, string>> | undefined
+  /**
+   * Names of variables of this process' environment that the command does not get, such as the one that holds an
+   * agent's key. `environment` may still give one of that name.
+   */
+  readonly withheld?: ReadonlyArray<string> | undefined
   /** How long a build may take. No limit when left out. */
   readonly timeout?: Duration.Input | undefined
   /** How long it has to end by itself, after SIGTERM and before SIGKILL. Default 5 seconds. */
@@ -99,7 +105,7 @@ const longestReference = 1024
 
 const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifact, BuildFailed> =>
   Effect.gen(function*() {
-    const { argv, environment, grace, timeout } = options
+    const { argv, environment, grace, timeout, withheld } = options
     const outputs = options.cache?.outputs ?? []
     const { fail, run } = yield* beginBuild(request, argv)
     for (const output of outputs) {
@@ -110,7 +116,7 @@ const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifa
     }
     const { exitCode, logTail } = yield* run({
       argv,
-      environment: { ...process.env, ...environment, ESPALIER_COMMIT: request.commit },
+      environment: { ...inherited(withheld), ...environment, ESPALIER_COMMIT: request.commit },
       timeout,
       grace,
       notStarted: ({ detail }) => ({
