@@ -100,6 +100,8 @@ export interface ProgramOptions {
   readonly environment?: Readonly<Record<string, string>> | undefined
   /** The first version that will do, such as `2.25`. */
   readonly atLeast?: string | undefined
+  /** The version that it was tried with: an older one may do, and is a warning. */
+  readonly triedWith?: string | undefined
   /** What to do where it is not there, or too old. */
   readonly remedy: string
   /** What to do where it is there and does not answer. Default: to look at what it says. */
@@ -132,7 +134,7 @@ export interface ProgramOptions {
  * ```
  */
 export const program = (
-  { argv, atLeast, environment, level, name = argv[0], remedy, whenSilent }: ProgramOptions
+  { argv, atLeast, environment, level, name = argv[0], remedy, triedWith, whenSilent }: ProgramOptions
 ): Requirement =>
   make({
     name,
@@ -150,8 +152,11 @@ export const program = (
         const found = `it says ${JSON.stringify(plainLine(answer.stdout))} and no version${at}`
         return atLeast === undefined ? ok(found) : warning(found, `Version ${atLeast} or newer is needed`)
       }
-      return atLeast !== undefined && isOlder(version, atLeast)
-        ? missing(`${version}${at}; ${atLeast} or newer is needed`, remedy)
+      if (atLeast !== undefined && isOlder(version, atLeast)) {
+        return missing(`${version}${at}; ${atLeast} or newer is needed`, remedy)
+      }
+      return triedWith !== undefined && isOlder(version, triedWith)
+        ? warning(`${version}${at}, older than ${triedWith}, with which it was tried`, remedy)
         : ok(`${version}${at}`)
     })
   })

@@ -6,7 +6,9 @@ export const claude = (program = "claude"): Requirements.Requirement =>
   Requirements.program({
     argv: [program, "--version"],
     name: "claude",
-    remedy: "Install it: npm install --global @anthropic-ai/claude-code"
+    // Older ones may not know an argument that keeps it in its directory, and do not start then.
+    triedWith: "2.1.332",
+    remedy: "Install it: npm install --global @anthropic-ai/claude-code@latest"
   })
 
 /** Codex's command line, by the name or path that the layer runs. */
@@ -14,7 +16,8 @@ export const codex = (program = "codex"): Requirements.Requirement =>
   Requirements.program({
     argv: [program, "--version"],
     name: "codex",
-    remedy: "Install it: npm install --global @openai/codex"
+    triedWith: "0.171.0",
+    remedy: "Install it: npm install --global @openai/codex@latest"
   })
 
 /** The recordings that an agent is to be replayed from. */

@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import * as Agent from "../../src/requirements/Agent.ts"
 import * as Container from "../../src/requirements/Container.ts"
 import * as Git from "../../src/requirements/Git.ts"
 import * as Machine from "../../src/requirements/Machine.ts"
@@ -66,6 +67,29 @@ describe("a program", () => {
     expect(await told(tool)).toEqual([expect.stringMatching(/^missing: 2\.9\.1.*; 2\.25 or newer is needed$/)])
     fake("tool", "echo 2.100")
     expect(await told(tool)).toEqual([expect.stringMatching(/^ok: 2\.100/)])
+  })
+
+  it("that is older than the one it was tried with is a warning, and one as new is none", async () => {
+    const tried = Requirements.program({ argv: ["tool", "--version"], triedWith: "2.1.332", remedy: "Renew it" })
+    fake("tool", "echo 2.1.99")
+    expect(await told(tried)).toEqual([expect.stringMatching(/^warning: 2\.1\.99, .*older than 2\.1\.332/)])
+    for (const version of ["2.1.332", "2.2", "10.0.0"]) {
+      fake("tool", `echo ${version}`)
+      expect(await told(tried)).toEqual([expect.stringMatching(/^ok: /)])
+    }
+  })
+
+  it("of an agent is told when it may not know all that it is started with", async () => {
+    for (
+      const [name, requirement, old] of [["claude", Agent.claude(), "2.1.331"], [
+        "codex",
+        Agent.codex(),
+        "0.170.9"
+      ]] as const
+    ) {
+      fake(name, `echo ${old}`)
+      expect(await told(requirement)).toEqual([expect.stringMatching(new RegExp(`^warning: ${old}, .*older than`))])
+    }
   })
 
   it("whose version nobody can read is a warning where one is asked for", async () => {
