@@ -374,6 +374,40 @@ describe("the limits of a model", () => {
       assert.match(error.message, /no answer that can be used came in 3 rounds/)
     }))
 
+  it.effect("count a reply that cannot be used, which was paid too, as what it was expected to be", () =>
+    Effect.gen(function*() {
+      const ask = (options: Partial<Agent.Options>) => {
+        let asked = 0
+        const broken = Layer.effect(
+          LanguageModel.LanguageModel,
+          LanguageModel.make({
+            generateText: () => Effect.sync(() => (asked++, [{ type: "text", text: null as never }])),
+            streamText: () => undefined as never
+          })
+        )
+        return Effect.flip(
+          Effect.flatMap(CodingAgent, (agent) => agent.run({ prompt: "x", schema: Summary, directory, phase: "p" }))
+            .pipe(
+              Effect.provide(
+                Layer.provide(Agent.layer({ model: "a-model", prices, maxOutputTokens: 10, ...options }), broken)
+              )
+            )
+        ).pipe(Effect.map((error) => {
+          assert.ok(error._tag === "AgentLimitReached", error.message)
+          return { asked, error }
+        }))
+      }
+      const money = yield* ask({ limits: { costUsd: 0.5 } })
+      assert.strictEqual(money.error.limit, "cost")
+      assert.isTrue(money.asked > 1 && money.asked < 20, String(money.asked))
+      assert.isTrue(money.error.costUsd > 0.05 && money.error.costUsd <= 0.5, String(money.error.costUsd))
+      const { asked, error: { limit, usage } } = yield* ask({ maxTokens: 10_000 })
+      assert.strictEqual(limit, "cost")
+      assert.isTrue(asked > 1 && asked < 20, String(asked))
+      assert.strictEqual(usage.outputTokens, asked * 10)
+      assert.isTrue(usage.inputTokens > 1000 && usage.inputTokens + usage.outputTokens <= 10_000)
+    }))
+
   it.effect("are 50 rounds where nothing is said", () =>
     Effect.gen(function*() {
       let asked = 0

@@ -219,6 +219,7 @@ const rounds = Effect.fnUntraced(function*({ model, options, price, turn }: Play
     tokens: options.maxTokens,
     costUsd: turn.limits.costUsd
   }
+  const isCounted = limits.tokens !== undefined || limits.costUsd !== undefined
   if (limits.costUsd !== undefined && price === undefined) {
     return yield* fail({
       _tag: "Unavailable",
@@ -234,12 +235,8 @@ const rounds = Effect.fnUntraced(function*({ model, options, price, turn }: Play
   const said: Array<string> = []
 
   while (true) {
-    const over = broken(
-      limits,
-      spent,
-      expected(spent, newBytes, options.maxOutputTokens ?? defaults.maxOutputTokens),
-      price
-    )
+    const next = expected(spent, newBytes, options.maxOutputTokens ?? defaults.maxOutputTokens)
+    const over = broken(limits, spent, next, price)
     if (over !== undefined) return yield* fail({ _tag: "LimitReached", ...over, used })
     const last = spent.rounds + 1 >= limits.rounds
     if (last && spent.rounds > 0) conversation = Ai.say(conversation, lastRound)
@@ -248,13 +245,19 @@ const rounds = Effect.fnUntraced(function*({ model, options, price, turn }: Play
     spent = { ...spent, rounds: spent.rounds + 1 }
     if (reply._tag === "Failure") {
       if (reply.failure._tag !== "Unusable") return yield* fail({ ...turnError(reply.failure), used })
+      if (isCounted) {
+        // It was paid, and nobody says how much it was: as much as it was expected to be.
+        spent = { ...add(spent, next, price), last: { ...next, outputTokens: 0 } }
+        used = plus(used, next, spent.costUsd)
+        turn.report(used)
+      }
       const words = `Your last reply could not be used: ${redact(reply.failure.detail).slice(0, 1000)}`
       conversation = Ai.say(conversation, words)
       newBytes = words.length
       continue
     }
     const { calls, finish, text, usage } = reply.success
-    if (usage === undefined && (limits.tokens !== undefined || limits.costUsd !== undefined)) {
+    if (usage === undefined && isCounted) {
       const detail = `the model does not say how many tokens it used, so a limit in tokens or money cannot be kept`
       return yield* fail({ _tag: "Unavailable", reason: "failed", detail, used })
     }
