@@ -68,6 +68,18 @@ describe("taking secrets out", () => {
     }
     assert.strictEqual(clean("none is here"), "none is here")
   })
+
+  it("finds a secret without the white space around it, and takes a short one for none, whatever surrounds it", () => {
+    const clean = redactor([
+      Redacted.make(" a-long-secret\n"),
+      Redacted.make("  none      "),
+      Redacted.make("        ")
+    ])
+    const plain = Buffer.from("a-long-secret").toString("base64")
+    assert.strictEqual(clean(`a-long-secret ${plain}`), "<redacted> <redacted>")
+    const harmless = `  none      and none, ${Buffer.from("  none      ").toString("base64")}           `
+    assert.strictEqual(clean(harmless), harmless)
+  })
 })
 
 describe("the environment of an agent", () => {

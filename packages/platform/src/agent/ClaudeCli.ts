@@ -140,7 +140,7 @@ const service = (options: Options): CodingAgent["Service"] => {
       graceMillis,
       // It then ends its work in order, and says what it has cost.
       politeSignal: "SIGINT",
-      lineBytes: lineBytes(options.answerCharacters),
+      answerCharacters: options.answerCharacters,
       install: "Install it (npm install --global @anthropic-ai/claude-code), or say where it is",
       reading: {
         initial: Events.initial,
@@ -152,6 +152,3 @@ const service = (options: Options): CodingAgent["Service"] => {
     })
   return make({ ...options, secrets, turn })
 }
-
-/** JSON can make six bytes of a character; there is more in a line than the answer. */
-const lineBytes = (answerCharacters = 1_000_000): number => 8 * answerCharacters + 1_000_000

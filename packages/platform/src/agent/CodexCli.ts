@@ -137,7 +137,7 @@ const service = (options: Options): CodingAgent["Service"] => {
       directory,
       report,
       graceMillis: Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "3 seconds")),
-      lineBytes: 8 * (options.answerCharacters ?? 1_000_000) + 1_000_000,
+      answerCharacters: options.answerCharacters,
       install: "Install it (npm install --global @openai/codex), or say where it is",
       observe: login !== undefined ?
         undefined :

@@ -14,7 +14,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { CodingAgent } from "../CodingAgent.ts"
 import { type Model, modelLayer as toModel } from "../internal/effectAi.ts"
-import { defaultRetry, fetchLayer, type HttpClient, post, type Refusal, secretsOf } from "../internal/modelHttp.ts"
+import { defaultRetry, fetchLayer, type HttpClient, post, type Refusal } from "../internal/modelHttp.ts"
 import type { Finish, ProviderFailure, WireMessage, WireReply, WireRequest } from "../internal/modelWire.ts"
 import * as Agent from "./LanguageModel.ts"
 
@@ -120,7 +120,7 @@ export const layerHttp = (options: Options): Layer.Layer<CodingAgent, Agent.Opti
   Agent.layer({
     ...options,
     maxOutputTokens: outputTokens(options),
-    secrets: [...secretsOf(options.apiKey), ...options.secrets ?? []]
+    secrets: [options.apiKey, ...options.secrets ?? []]
   }).pipe(Layer.provide(modelLayer(options)))
 
 const outputTokens = (options: ModelOptions): number => options.maxOutputTokens ?? 16_000

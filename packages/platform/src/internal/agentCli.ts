@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
 import { agentEnvironment, type AgentHome, agentHome, type Environment } from "./agentHome.ts"
-import type { Line } from "./agentOutput.ts"
+import { type Line, lineBytesFor } from "./agentOutput.ts"
 import { type AgentEnded, runAgentProcess } from "./agentProcess.ts"
 
 /** What a program prints, folded. */
@@ -36,7 +36,8 @@ export interface CliTurn<State> {
   readonly report: (used: Used) => void
   readonly graceMillis: number
   readonly politeSignal?: NodeJS.Signals | undefined
-  readonly lineBytes: number
+  /** Most characters of an answer; undefined means the same as for `make`. */
+  readonly answerCharacters: number | undefined
   /** What to do where the program is not there. */
   readonly install: string
 }
@@ -71,7 +72,7 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
       directory: turn.directory,
       environment: agentEnvironment(process.env, home, ...turn.environment(home)),
       stdin: turn.prompt,
-      lineBytes: turn.lineBytes,
+      lineBytes: lineBytesFor(turn.answerCharacters),
       graceMillis: turn.graceMillis,
       politeSignal: turn.politeSignal,
       remove: home.root,

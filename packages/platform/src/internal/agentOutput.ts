@@ -20,6 +20,9 @@ export interface LineCutter {
 const keptOfLong = 4096
 const newline = 0x0a
 
+/** How long a line may be that holds an answer: JSON can make six bytes of a character, and there is more in a line. */
+export const lineBytesFor = (answerCharacters = 1_000_000): number => 8 * answerCharacters + 1_000_000
+
 /** Lines of at most this many bytes. */
 export const lineCutter = (longestBytes: number): LineCutter => {
   let parts: Array<Buffer> = []

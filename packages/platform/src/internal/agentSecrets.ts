@@ -7,7 +7,7 @@
  */
 import * as Redacted from "effect/Redacted"
 
-/** Shorter is no secret, but what people give a server that wants none ("none", "x"): an everyday word, or a letter. */
+/** Shorter is no secret, but what people give a server that wants none ("none", "local"): an everyday word, or a letter. */
 const shortestSecret = 8
 
 /** What stands in the place of a secret. */
@@ -15,8 +15,11 @@ export const redactedMark = "<redacted>"
 
 /** A function that replaces every form of these secrets. Longest first, for one may hold another. */
 export const redactor = (secrets: ReadonlyArray<Redacted.Redacted>): (text: string) => string => {
-  const forms = [...new Set(secrets.flatMap((secret) => formsOf(Redacted.value(secret))))]
-    .filter((form) => form.length >= shortestSecret)
+  const values = secrets.map((secret) => Redacted.value(secret)).filter((value) =>
+    value.trim().length >= shortestSecret
+  )
+  // Environment files, headers and prompts lose the white space around a value.
+  const forms = [...new Set(values.flatMap((value) => [...formsOf(value), ...formsOf(value.trim())]))]
     .sort((one, other) => other.length - one.length)
   return (text) => forms.reduce((cleaned, form) => cleaned.replaceAll(form, redactedMark), text)
 }
@@ -25,8 +28,6 @@ const formsOf = (secret: string): ReadonlyArray<string> => {
   const bytes = Buffer.from(secret, "utf8")
   return [
     secret,
-    // Environment files and prompts lose the white space around a value.
-    secret.trim(),
     JSON.stringify(secret).slice(1, -1),
     encodeURIComponent(secret.toWellFormed()),
     bytes.toString("base64"),

@@ -19,6 +19,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { redactor } from "./agentSecrets.ts"
+import { meaningOf } from "./httpStatus.ts"
 import type { ProviderFailure } from "./modelWire.ts"
 
 export { HttpClient } from "effect/http/HttpClient"
@@ -61,22 +62,13 @@ const longestPause = Duration.minutes(1)
 
 const failure = (failure: ProviderFailure): Effect.Effect<never, ProviderFailure> => Effect.fail(failure)
 
-/** Shorter is no secret, but what people give a server that wants none ("none", "local"): an everyday word. */
-const shortestSecret = 8
-
-/** What has to be kept out of everything that is shown or sent. */
-export const secretsOf = (key: Redacted.Redacted): ReadonlyArray<Redacted.Redacted> => {
-  const secret = Redacted.value(key).trim()
-  return secret.length < shortestSecret ? [] : [Redacted.make(secret)]
-}
-
 /** The body of the reply, as JSON. */
 export const post = (
   endpoint: Endpoint,
   body: unknown
 ): Effect.Effect<unknown, ProviderFailure, HttpClient.HttpClient> => {
   const secret = Redacted.value(endpoint.key).trim()
-  const clean = redactor(secretsOf(endpoint.key))
+  const clean = redactor([endpoint.key])
   if (secret === "" || /[^\x21-\x7e]/.test(secret)) {
     return failure({
       _tag: "Unauthorized",
@@ -229,14 +221,28 @@ const retryAfter = (headers: Readonly<Record<string, string | undefined>>, now: 
   return Number.isNaN(date) ? null : Math.max(0, date - now)
 }
 
-const generalMeaning = ({ detail, retryAfterMillis, status }: Refusal): ProviderFailure => {
-  if (status === 401 || status === 403) return { _tag: "Unauthorized", detail }
-  if (status === 402) return { _tag: "OutOfCredit", detail }
-  if (status === 413) return { _tag: "ContextTooLong", detail }
-  if (status === 429) return { _tag: "RateLimited", retryAfterMillis, overloaded: false, detail }
-  if (status === 529) return { _tag: "RateLimited", retryAfterMillis, overloaded: true, detail }
-  if (status === 408 || status === 409 || status === 425 || status >= 500) {
-    return { _tag: "Unreachable", retryAfterMillis, detail }
+/** What the status alone says. */
+export const generalMeaning = ({
+  detail,
+  retryAfterMillis,
+  status
+}: Pick<Refusal, "status" | "retryAfterMillis" | "detail">): ProviderFailure => {
+  const meaning = meaningOf(status)
+  switch (meaning) {
+    case "account-limit":
+    case "overloaded":
+      return { _tag: "RateLimited", retryAfterMillis, overloaded: meaning === "overloaded", detail }
+    case "unauthorized":
+      return { _tag: "Unauthorized", detail }
+    case "out-of-credit":
+      return { _tag: "OutOfCredit", detail }
+    case "too-long":
+      return { _tag: "ContextTooLong", detail }
+    case "unreachable":
+      return { _tag: "Unreachable", retryAfterMillis, detail }
+    case "refused":
+      return { _tag: "InvalidRequest", detail }
+    case "none":
+      return { _tag: "BadReply", detail }
   }
-  return { _tag: "InvalidRequest", detail }
 }
