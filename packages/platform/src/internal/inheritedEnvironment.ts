@@ -4,8 +4,5 @@
  */
 
 /** This process' environment without the variables of these names. */
-export const inherited = (withheld: ReadonlyArray<string> = []): Record<string, string | undefined> => {
-  const environment: Record<string, string | undefined> = { ...process.env }
-  for (const name of withheld) delete environment[name]
-  return environment
-}
+export const inherited = (withheld: ReadonlyArray<string> = []): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !withheld.includes(name)))
