@@ -67,7 +67,8 @@ export const command = Command.make("espalier").pipe(
 
 /**
  * Runs the command with arguments (without program and script). It needs the services of `NodeServices.layer`; what it
- * fails with has a message for a person, which `Report.report` prints. `Program.start` is all of this as a process.
+ * fails with has a message for a person, which `Report.report` prints; its type is not known, for layers of a program's own
+ * may fail with anything. `Program.start` is all of this as a process.
  *
  * @example
  * ```ts
@@ -78,6 +79,7 @@ export const command = Command.make("espalier").pipe(
  *
  * const status = Cli.main(["status", "/no/such/directory"], "1.0.0")
  * const error = await Effect.runPromise(Effect.flip(status).pipe(Effect.provide(NodeServices.layer)))
+ * assert.ok(error instanceof Error)
  * assert.match(error.message, /There is no \/no\/such\/directory/)
  * ```
  */
