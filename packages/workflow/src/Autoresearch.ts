@@ -94,13 +94,24 @@ const ownInWords = (replaced: ReadonlyArray<string>): string =>
 
 const digest = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex")
 
+/**
+ * Of where jobs run what measurements depend on: which machines, and how much of them. Not how often the scheduler is asked,
+ * how its configuration is found, or who pays.
+ */
+const measuredOn = (execution: Config.ExecutionOptions) => {
+  if (execution.kind === "local") return execution
+  const { extraArguments, resources } = execution.cluster
+  const { account: _, ...asked } = resources ?? {}
+  return { kind: execution.kind, cluster: { extraArguments, resources: asked } }
+}
+
 /** Of the configuration as it is written: the same for another path to the directory, or when the directory was moved. */
 const fingerprintOf = (
   { build, edits, execution, job, limits, metrics, objective, parameters, seeds, source, workspace }: Config.Config
 ): string => {
   const { parametersFile, ref } = source
   const { machine, repeats } = limits
-  const run = { build, execution, job, machine, repeats }
+  const run = { build, execution: measuredOn(execution), job, machine, repeats }
   const { kind } = workspace
   return digest({ ...run, edits, metrics, objective, parameters, parametersFile, ref, seeds, workspace: { kind } })
 }

@@ -15,7 +15,7 @@ import { parse, TomlError } from "smol-toml"
 import type { Objective } from "./ExperimentTree.ts"
 import { agentOf, type AgentOptions, agentWithPaths } from "./internal/configAgent.ts"
 import { crossChecks } from "./internal/configChecks.ts"
-import { placeholders, substituted } from "./internal/configCommands.ts"
+import { substituted } from "./internal/configCommands.ts"
 import { type ConfigKey, configKeys } from "./internal/configKeys.ts"
 import {
   type Build,
@@ -306,9 +306,6 @@ export const substitute = (config: Config, values: { readonly workdir: string })
 
 /** The metrics as the rules by which `Evidence` reads them. */
 export const metricRules = (config: Config): ReadonlyArray<MetricRule> => config.metrics.map(ruleOf)
-
-/** The placeholders that {@link substitute} knows, without their braces. */
-export const knownPlaceholders: ReadonlyArray<string> = placeholders
 
 /** What `docs/configuration.md` says about one key. */
 export type Key = ConfigKey

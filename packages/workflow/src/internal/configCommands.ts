@@ -4,7 +4,7 @@
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 
 /** What may stand in braces. What was built is known only when a job is launched. */
-export const placeholders = ["workdir", "artifact"] as const
+const placeholders = ["workdir", "artifact"] as const
 
 const placeholder = /\{\{[A-Za-z][A-Za-z0-9_]*\}\}|\{([A-Za-z][A-Za-z0-9_]*)\}/g
 
