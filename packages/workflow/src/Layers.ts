@@ -28,7 +28,7 @@ import { Context, Duration, Layer } from "effect"
 import { existsSync } from "node:fs"
 import * as Config from "./Config.ts"
 import { type Choice, type Choices, choose, type Place } from "./internal/layerChoices.ts"
-import { agents, type SecretMissing } from "./internal/layersAgent.ts"
+import { agents, type SecretMissing, withheldFor } from "./internal/layersAgent.ts"
 import * as Workdir from "./Workdir.ts"
 
 export type { Place } from "./internal/layerChoices.ts"
@@ -103,10 +103,11 @@ const builds: Choices<Config.Build | { readonly kind: "none" }, Artifacts> = {
   command: {
     module: "artifacts/Command",
     about: "a command that runs in the tree",
-    layer: ({ argv, environment, outputs, timeout }, { workdir }) =>
+    layer: ({ argv, environment, outputs, timeout }, { config, workdir }) =>
       CommandArtifacts.layer({
         argv,
         environment,
+        withheld: withheldFor(config.agent),
         timeout,
         // Whoever presses Ctrl-C waits for a build that does not heed SIGTERM.
         grace: "2 seconds",
@@ -118,8 +119,14 @@ const builds: Choices<Config.Build | { readonly kind: "none" }, Artifacts> = {
   container: {
     module: "artifacts/ContainerImage",
     about: "an image of the tree, built by docker or podman; a job names it `{artifact}`",
-    layer: ({ environment, image, timeout }) =>
-      ContainerImage.layer({ ...image, environment, timeout, grace: "2 seconds" }),
+    layer: ({ environment, image, timeout }, { config }) =>
+      ContainerImage.layer({
+        ...image,
+        environment,
+        withheld: withheldFor(config.agent),
+        timeout,
+        grace: "2 seconds"
+      }),
     requirements: ({ environment, image: { engine, engineArguments, program } }) =>
       Container.engine(engine, { environment, engineArguments, program }),
     examples: (["docker", "podman"] as const).map((engine) => ({
@@ -135,14 +142,16 @@ const executions: Choices<Config.ExecutionOptions, Execution, Slurm.SlurmOptions
   local: {
     module: "execution/LocalProcess",
     about: "processes of this machine, which outlive the engine",
-    layer: (_, { workdir }) => LocalProcess.layer({ directory: Workdir.jobs(workdir) }),
+    layer: (_, { config, workdir }) =>
+      LocalProcess.layer({ directory: Workdir.jobs(workdir), withheld: withheldFor(config.agent) }),
     requirements: () => [],
     examples: [{ kind: "local" }]
   },
   slurm: {
     module: "execution/Slurm",
     about: "jobs of a Slurm cluster; the working directory lies on a disk that its machines share",
-    layer: ({ cluster }, { workdir }) => Slurm.layer({ ...cluster, directory: Workdir.jobs(workdir) }),
+    layer: ({ cluster }, { config, workdir }) =>
+      Slurm.layer({ ...cluster, directory: Workdir.jobs(workdir), withheld: withheldFor(config.agent) }),
     requirements: ({ cluster: { configuration, resources } }) =>
       SlurmNeeds.cluster({ partitions: resources?.partition?.split(",") ?? null, configuration }),
     examples: [{ kind: "slurm", cluster: {} }]

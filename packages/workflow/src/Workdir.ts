@@ -1,7 +1,7 @@
 /**
  * Where everything lies on disk, below the working directory of a run. Only `espalier.toml`, `journal.db`, `jobs/`,
- * `builds/` and the states of plain copies hold anything of their own; the rest are views, and can be made again from the
- * journal.
+ * `builds/`, `agent/` and the states of plain copies hold anything of their own; the rest are views, and can be made again
+ * from the journal.
  */
 import * as Path from "node:path"
 
@@ -28,6 +28,9 @@ export const buildLog = (workdir: string, id: string): string => Path.join(workd
 
 /** What builds made of a commit, kept for the next time that the same is built. */
 export const builds = (workdir: string): string => Path.join(workdir, "builds", "cache")
+
+/** What the agent was asked and answered, and what that took: three files for each call. */
+export const agent = (workdir: string): string => Path.join(workdir, "agent")
 
 /** Views at the top, by name. */
 export const view = (workdir: string, name: string): string => Path.join(workdir, name)

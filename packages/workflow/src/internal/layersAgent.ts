@@ -8,12 +8,14 @@ import * as CodexCli from "@espalier/platform/agent/CodexCli"
 import type { OptionsInvalid } from "@espalier/platform/agent/LanguageModel"
 import * as OpenAiApi from "@espalier/platform/agent/OpenAiApi"
 import * as Recorded from "@espalier/platform/agent/Recorded"
-import { CodingAgent, make } from "@espalier/platform/CodingAgent"
+import { type AgentCall, CodingAgent, make } from "@espalier/platform/CodingAgent"
 import * as Requirements from "@espalier/platform/Requirements"
 import * as Agent from "@espalier/platform/requirements/Agent"
 import { Effect, Layer, Redacted, Schema } from "effect"
+import * as Workdir from "../Workdir.ts"
+import { keepCalls } from "./agentCalls.ts"
 import type { AgentOptions } from "./configAgent.ts"
-import type { Choices } from "./layerChoices.ts"
+import type { Choices, Place } from "./layerChoices.ts"
 
 /** A secret that a layer needs is not in the environment. */
 export class SecretMissing extends Schema.TaggedError<SecretMissing>()("SecretMissing", {
@@ -21,12 +23,18 @@ export class SecretMissing extends Schema.TaggedError<SecretMissing>()("SecretMi
   message: Schema.String
 }) {}
 
+/** What is in the environment under this name. */
+const valueOf = (variable: string | null): Redacted.Redacted | undefined => {
+  const value = variable === null ? "" : process.env[variable]?.trim() ?? ""
+  return value === "" ? undefined : Redacted.make(value)
+}
+
 /** Read when the layer is made; null where none is used. */
 const secretOf = (variable: string | null): Effect.Effect<Redacted.Redacted | undefined, SecretMissing> =>
   Effect.suspend(() => {
     if (variable === null) return Effect.undefined
-    const value = process.env[variable]?.trim() ?? ""
-    return value === ""
+    const value = valueOf(variable)
+    return value === undefined
       ? Effect.fail(
         new SecretMissing({
           variable,
@@ -34,41 +42,30 @@ const secretOf = (variable: string | null): Effect.Effect<Redacted.Redacted | un
             `Set it before espalier is started, or name another one in agent.secret`
         })
       )
-      : Effect.succeed(Redacted.make(value))
+      : Effect.succeed(value)
   })
-
-/** What an agent is made of beyond its options. */
-type Hooks = Partial<Recorded.Hooks>
 
 type Made = Layer.Layer<CodingAgent, OptionsInvalid | SecretMissing>
 
-const withSecret = (
+const live = (
   options: AgentOptions,
-  layer: (secret: Redacted.Redacted | undefined) => Layer.Layer<CodingAgent, OptionsInvalid>
-): Made => Layer.unwrap(Effect.map(secretOf(options.secret), layer))
-
-const live = (options: AgentOptions, hooks: Hooks): Made => {
+  secret: Redacted.Redacted | undefined,
+  hooks: Recorded.Hooks
+): Layer.Layer<CodingAgent, OptionsInvalid> => {
   const common = { limits: options.limits, ...hooks }
   switch (options.kind) {
     case "claude":
-      return withSecret(options, (secret) =>
-        ClaudeCli.layer({
-          ...common,
-          ...options.program,
-          ...(options.isSubscription ? { oauthToken: secret } : { apiKey: secret })
-        }))
+      return ClaudeCli.layer({
+        ...common,
+        ...options.program,
+        ...(options.isSubscription ? { oauthToken: secret } : { apiKey: secret })
+      })
     case "codex":
-      return withSecret(options, (apiKey) => CodexCli.layer({ ...common, ...options.program, apiKey }))
+      return CodexCli.layer({ ...common, ...options.program, apiKey: secret })
     case "anthropic":
-      return withSecret(
-        options,
-        (secret) => AnthropicApi.layer({ ...common, ...options.model, apiKey: secret ?? noSecret })
-      )
+      return AnthropicApi.layer({ ...common, ...options.model, apiKey: secret ?? noSecret })
     case "openai-compatible":
-      return withSecret(
-        options,
-        (secret) => OpenAiApi.layer({ ...common, ...options.model, apiKey: secret ?? noSecret })
-      )
+      return OpenAiApi.layer({ ...common, ...options.model, apiKey: secret ?? noSecret })
   }
 }
 
@@ -80,20 +77,52 @@ const modelOf = (options: AgentOptions): string =>
     ? options.program.model ?? "of the program's choice"
     : options.model.model
 
-/** The agent, with its recordings. */
-const agentLayer = (options: AgentOptions): Made => {
+/** The agent, with its recordings. Each call is kept below the working directory. */
+const agentLayer = (options: AgentOptions, { workdir }: Place): Made => {
   const { recording } = options
-  if (recording === null) return live(options, {})
-  const tape = {
+  const keep = keepCalls(Workdir.agent(workdir))
+  if (recording === null) {
+    const record = (call: AgentCall) => keep(call, { asked: true })
+    return Layer.unwrap(Effect.map(secretOf(options.secret), (secret) => live(options, secret, { record })))
+  }
+  /** The turns of calls that the agent itself answered. */
+  const asked = new WeakSet<AgentCall["turns"]>()
+  const tapeOf = (secret: Redacted.Redacted | undefined) => ({
+    secrets: secret === undefined ? [] : [secret],
+    record: (call: AgentCall) => keep(call, { asked: asked.has(call.turns) }),
     directory: recording.directory,
     identity: `${options.kind}, model ${modelOf(options)}`,
     // The same question about other files has another answer.
     state: ({ directory }: { readonly directory: string }) => Recorded.contentOf(directory)
-  }
-  return recording.mode === "replay"
-    ? Recorded.layer({ ...tape, mode: recording.mode })
-    : Recorded.layer({ ...tape, mode: recording.mode, agent: (hooks) => live(options, hooks) })
+  })
+  const { mode } = recording
+  // A replay needs no secret. Where there is one, it was taken out of the prompts that are looked for.
+  if (mode === "replay") return Layer.suspend(() => Recorded.layer({ ...tapeOf(valueOf(options.secret)), mode }))
+  return Layer.unwrap(Effect.map(secretOf(options.secret), (secret) =>
+    Recorded.layer({
+      ...tapeOf(secret),
+      mode,
+      agent: (hooks) =>
+        live(options, secret, {
+          record: (call) => {
+            asked.add(call.turns)
+            return hooks.record(call)
+          }
+        })
+    })))
 }
+
+/** What the agents' own programs take for a key, whichever variable the configuration names. */
+const usualKeys: Readonly<Record<AgentOptions["kind"], ReadonlyArray<string>>> = {
+  claude: ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
+  codex: ["OPENAI_API_KEY", "CODEX_API_KEY"],
+  anthropic: [],
+  "openai-compatible": []
+}
+
+/** The variables of the engine that are no business of jobs and builds, which may print what they are given. */
+export const withheldFor = (agent: AgentOptions | null): ReadonlyArray<string> =>
+  agent === null ? [] : [...new Set([...agent.secret === null ? [] : [agent.secret], ...usualKeys[agent.kind]])]
 
 /** Where the configuration has no agent: it answers no call, and says why. */
 const noAgent: Layer.Layer<CodingAgent> = Layer.sync(CodingAgent, () =>
