@@ -110,7 +110,8 @@ const service = (options: Options): CodingAgent["Service"] => {
   const hidden = [keyVariable, ...secretNames(options.environment ?? {})]
   const turn = ({ directory, limits: { costUsd, rounds }, prompt, repair, report, write }: Turn) => {
     const limits: Events.CodexLimits = { costUsd, rounds, price }
-    if (login !== undefined && (rounds ?? costUsd) !== undefined) {
+    const isLimited = (rounds ?? costUsd) !== undefined
+    if (login !== undefined && isLimited) {
       return refused(
         "limits of rounds and cost cannot be kept with a login of its own: limit the time, or give `apiKey`"
       )
@@ -142,7 +143,16 @@ const service = (options: Options): CodingAgent["Service"] => {
       observe: login !== undefined ?
         undefined :
         (home, change) =>
-          followSession(sessionsIn(home), (tokens) => change((state) => Events.spend(state, tokens, limits))),
+          followSession(sessionsIn(home), {
+            onTokens: (tokens) => change((state) => Events.spend(state, tokens, limits)),
+            onLost: (detail) => {
+              if (isLimited) change((state) => Events.lose(state, detail))
+            }
+          }).pipe(Effect.catch((detail) =>
+            isLimited
+              ? Effect.fail(`limits of rounds and cost cannot be kept where its session cannot be read: ${detail}`)
+              : Effect.succeed(() => undefined)
+          )),
       reading: {
         initial: Events.initial,
         step: Events.step,

@@ -29,9 +29,16 @@ export interface CliTurn<State> {
   readonly prompt: string
   readonly directory: string
   readonly reading: Reading<State>
-  /** Another source than the output, for as long as the scope is open: it changes the state as it learns. */
+  /**
+   * Another source than the output, for as long as the scope is open: it changes the state as it learns. The result is
+   * called when a line has been read, so that it may look. It fails, in words, where the program must not run without it.
+   */
   readonly observe?:
-    | ((home: AgentHome, change: (change: (state: State) => State) => void) => Effect.Effect<void, never, Scope.Scope>)
+    | ((home: AgentHome, change: (change: (state: State) => State) => void) => Effect.Effect<
+      () => void,
+      string,
+      Scope.Scope
+    >)
     | undefined
   readonly report: (used: Used) => void
   readonly graceMillis: number
@@ -42,7 +49,7 @@ export interface CliTurn<State> {
   readonly install: string
 }
 
-const unavailable = (detail: string, reason: "not-installed" | "failed"): TurnError => ({
+const unavailable = (detail: string, reason: "not-installed" | "failed" | "refused"): TurnError => ({
   _tag: "Unavailable",
   reason,
   detail
@@ -62,11 +69,10 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
       turn.report(reading.used(state))
       return reading.isOver(state)
     }
-    if (turn.observe !== undefined) {
-      yield* turn.observe(home, (next) => {
-        if (change(next)) stop()
-      })
-    }
+    const observed = turn.observe?.(home, (next) => {
+      if (change(next)) stop()
+    })
+    const look = observed && (yield* Effect.mapError(observed, (detail) => unavailable(detail, "refused")))
     const ended = yield* runAgentProcess({
       argv: turn.argv(home),
       directory: turn.directory,
@@ -79,7 +85,12 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
       onStart: (end) => {
         stop = end
       },
-      onLine: (line) => change((state) => reading.step(state, line))
+      onLine: (line) => {
+        const isOver = change((state) => reading.step(state, line))
+        // Behind the line: what it tells may have come before what stands there by now.
+        look?.()
+        return isOver
+      }
     }).pipe(
       Effect.mapError((error) =>
         error.directoryMissing

@@ -51,8 +51,10 @@ export interface CodexState {
   /** Answers of the model that the session file has told of. */
   readonly rounds: number
   readonly reached: "rounds" | "cost" | undefined
-  /** It went on past a limit. */
+  /** It went on past a limit, or may have. */
   readonly isOver: boolean
+  /** Why nothing is known any more of what it uses. */
+  readonly lost: string | undefined
   readonly text: string | undefined
   readonly isCompleted: boolean
   readonly failure: string | undefined
@@ -67,6 +69,7 @@ export const initial: CodexState = {
   rounds: 0,
   reached: undefined,
   isOver: false,
+  lost: undefined,
   text: undefined,
   isCompleted: false,
   failure: undefined,
@@ -113,6 +116,10 @@ export const spend = (state: CodexState, tokens: CodexTokens, limits: CodexLimit
   }
 }
 
+/** The state of a limited turn whose session file cannot be read any more: it cannot go on without a limit. */
+export const lose = (state: CodexState, detail: string): CodexState =>
+  state.isCompleted ? state : { ...state, lost: detail, isOver: true }
+
 /** What the turn has used, as far as it is known. */
 export const used = ({ tokens }: CodexState, price: Price | undefined): Used => {
   const { cache_write_input_tokens: written = 0, cached_input_tokens: cached = 0 } = tokens
@@ -135,7 +142,7 @@ export const conclude = (state: CodexState, ended: AgentEnded, limits: CodexLimi
 }
 
 const failureOf = (state: CodexState, ended: AgentEnded, limits: CodexLimits): TurnError => {
-  const { failure, isCompleted, isCut, isOver, lastError, reached, rounds } = state
+  const { failure, isCompleted, isCut, isOver, lastError, lost, reached, rounds } = state
   if (isOver && reached !== undefined) {
     const detail = reached === "rounds"
       ? `it went back to its model more often than ${limits.rounds} times (${rounds} answers are known)`
@@ -143,6 +150,10 @@ const failureOf = (state: CodexState, ended: AgentEnded, limits: CodexLimits): T
     return { _tag: "LimitReached", limit: reached, detail }
   }
   if (failure !== undefined) return codexFailure(failure)
+  if (lost !== undefined) {
+    const detail = `its session cannot be read any more, so that limits of rounds and cost cannot be kept: ${lost}`
+    return { _tag: "Unavailable", reason: "failed", detail }
+  }
   if (isCut || ended.tooLoud) return { _tag: "LimitReached", limit: "answer", detail: "it printed more than is read" }
   if (isCompleted) return { _tag: "Unavailable", reason: "failed", detail: "it ended its turn without an answer" }
   const said = lastError === undefined ? "" : `; the last error it told is: ${lastError.slice(0, 500)}`

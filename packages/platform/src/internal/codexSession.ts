@@ -1,7 +1,8 @@
 /**
  * Follows the session files that Codex' program writes in a home of its own, for the one thing that it does not print
  * while a turn goes on: what the turn has used. The form of these files is not promised by anybody: what does not
- * read as expected is passed over, and then usage is known only at the end of the turn.
+ * read as expected is passed over, and then usage is known only at the end of the turn. That nothing can be read at all is
+told: limits depend on it.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -55,39 +56,87 @@ const added = (file: string, followed: Followed): ReadonlyArray<string> => {
   return lines
 }
 
-/** Calls `onTokens` with the sum of each count that the session in this directory tells, while the scope is open. */
+/** How often is looked where the system tells of no change: watches are limited, and not every file system has them. */
+const lookMillis = 500
+
+/** A program may print many lines at once, and a look costs more than a line. */
+const betweenLooksMillis = 20
+
+/**
+ * Looks that fail one after another until it is said that the session is lost. A home that is removed at the end of its call is
+ * not looked at for so long.
+ */
+const failedLooks = 6
+
+/** What is done with what a session tells. */
+export interface SessionReader {
+  /** The sum of each count. */
+  readonly onTokens: (tokens: CodexTokens) => void
+  /** The session can no longer be read: from here on nothing is known of what the turn uses. */
+  readonly onLost: (detail: string) => void
+}
+
+const wordsOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+/**
+ * Follows the session in this directory while the scope is open. The result looks at once: call it when the program has
+ * printed something. It is also looked when the system tells of a change, and every half second. Fails where the directory
+ * cannot be made or read.
+ */
 export const followSession = (
   directory: string,
-  onTokens: (tokens: CodexTokens) => void
-): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(Effect.acquireRelease(
-    Effect.sync(() => {
-      const files = new Map<string, Followed>()
-      const look = (): void => {
-        try {
-          for (const name of readdirSync(directory, { recursive: true, encoding: "utf8" })) {
-            if (!name.endsWith(".jsonl")) continue
-            const file = Path.join(directory, name)
-            const followed = files.get(file) ?? { cutter: lineCutter(longestLine), offset: 0 }
-            files.set(file, followed)
-            for (const line of added(file, followed)) {
-              const count = Option.getOrUndefined(decodeCount(line))
-              if (count?.type === "token_usage_record") onTokens(count.payload.thread_token_usage)
-              if (count?.type === "event_msg") onTokens(count.payload.info.total_token_usage)
-            }
-          }
-        } catch {
-          // The home is being removed, or is not readable: what is known of usage is what was known before.
-        }
+  { onLost, onTokens }: SessionReader
+): Effect.Effect<() => void, string, Scope.Scope> => {
+  const files = new Map<string, Followed>()
+  const look = (): void => {
+    for (const name of readdirSync(directory, { recursive: true, encoding: "utf8" })) {
+      if (!name.endsWith(".jsonl")) continue
+      const file = Path.join(directory, name)
+      const followed = files.get(file) ?? { cutter: lineCutter(longestLine), offset: 0 }
+      files.set(file, followed)
+      for (const line of added(file, followed)) {
+        const count = Option.getOrUndefined(decodeCount(line))
+        if (count?.type === "token_usage_record") onTokens(count.payload.thread_token_usage)
+        if (count?.type === "event_msg") onTokens(count.payload.info.total_token_usage)
       }
-      try {
-        mkdirSync(directory, { recursive: true })
-        const watcher = watch(directory, { recursive: true }, look)
-        watcher.on("error", () => undefined)
-        return watcher
-      } catch {
-        return undefined // no watches left on this system
-      }
-    }),
-    (watcher) => Effect.sync(() => watcher?.close())
-  ))
+    }
+  }
+  let lookedAt = 0
+  let failed = 0
+  const tryToLook = (): unknown => {
+    lookedAt = performance.now()
+    try {
+      look()
+      failed = 0
+      return undefined
+    } catch (error) {
+      return error // The home is being removed, or too many files are open: the next look tells.
+    }
+  }
+  const lookInTime = (): void => {
+    const error = tryToLook()
+    if (error !== undefined && ++failed === failedLooks) onLost(wordsOf(error))
+  }
+  const start = () => {
+    mkdirSync(directory, { recursive: true })
+    look()
+    const timer = setInterval(lookInTime, lookMillis)
+    try {
+      const watcher = watch(directory, { recursive: true }, tryToLook)
+      watcher.on("error", () => undefined) // the timer goes on
+      return { timer, watcher }
+    } catch {
+      return { timer, watcher: undefined } // no watches left on this system
+    }
+  }
+  return Effect.map(
+    Effect.acquireRelease(Effect.try({ try: start, catch: wordsOf }), ({ timer, watcher }) =>
+      Effect.sync(() => {
+        clearInterval(timer)
+        watcher?.close()
+      })),
+    () => () => {
+      if (performance.now() - lookedAt >= betweenLooksMillis) tryToLook()
+    }
+  )
+}
