@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Result } from "effect"
+import { Effect, Fiber, Result } from "effect"
 import * as fc from "fast-check"
+import { editContent } from "../src/internal/guard.ts"
 import { diffOf } from "../src/internal/workspaceDiff.ts"
 import { parsePatch } from "../src/internal/workspacePatch.ts"
-import { applyHunks } from "../src/internal/workspacePatchApply.ts"
+import { allowedWork, applyHunks } from "../src/internal/workspacePatchApply.ts"
+import * as Memory from "../src/workspace/Memory.ts"
 
 /** Lines of few kinds, so that they repeat, some without an end. */
 const text = fc.tuple(
@@ -139,5 +141,96 @@ describe("a unified diff", () => {
     // Three lines came before since the patch was written, so its second hunk is meant three lines later, too.
     const { after } = applyAll(patch, `new\nnew\nnew\nhead\n${block.repeat(3)}`)
     assert.strictEqual(Result.getOrThrow(after), `new\nnew\nnew\nHEAD\n${block}begin\nVALUE\nend\n${block}`)
+  })
+
+  it("goes where its lines are once, or where its number says, and nowhere else", () => {
+    const lines = fc.array(fc.constantFrom("a\n", "b\n", "c\n", "d\n"), { maxLength: 8 })
+    fc.assert(
+      fc.property(lines, fc.array(fc.constantFrom("a\n", "b\n", "e\n"), { minLength: 1, maxLength: 3 }), fc.nat(8), (
+        file,
+        before,
+        number
+      ) => {
+        const start = number === 0 ? undefined : number
+        const places = file.map((_, at) => at).filter((at) => before.every((line, index) => file[at + index] === line))
+        const place = start !== undefined && places.includes(start - 1)
+          ? start - 1
+          : places.length === 1
+          ? places[0]
+          : undefined
+        const result = applyHunks("p", "f", file.join(""), [{ start, before, after: ["new\n"] }])
+        if (place === undefined) {
+          const problem = places.length === 0 ? "context" : "ambiguous"
+          return assert.isTrue(Result.isFailure(result) && result.failure.problem === problem)
+        }
+        assert.strictEqual(Result.getOrThrow(result), file.toSpliced(place, before.length, "new\n").join(""))
+      }),
+      { numRuns: 2000 }
+    )
+  })
+
+  it("of ten thousand hunks costs no more than a few readings of the file, with numbers and without", () => {
+    const content = Array.from({ length: 20_000 }, (_, index) => `line ${index}\n`).join("")
+    for (const header of [(at: number) => `@@ -${at} +${at} @@`, () => "@@"]) {
+      const hunks = Array.from(
+        { length: 10_000 },
+        (_, index) => `${header(2 * index + 1)}\n-line ${2 * index}\n+LINE ${2 * index}\n`
+      ).join("")
+      const [file] = Result.getOrThrow(parsePatch("p", `--- a/f\n+++ b/f\n${hunks}`))
+      const work = allowedWork()
+      const before = work.left
+      const after = Result.getOrThrow(applyHunks("p", "f", content, file!.hunks, work))
+      assert.strictEqual(after.match(/LINE/g)?.length, 10_000)
+      assert.isBelow(before - work.left, 200_000)
+    }
+  })
+
+  it("that was made to take for ever is refused as too much: hunks that fit only together, lines and hunks without end", () => {
+    const lines = Array.from({ length: 10_000 }, (_, index) => `line ${index}\n`)
+    // Every line is there twice, and two in this order once: each hunk has to be looked for in all of the file.
+    const content = lines.join("") + lines.map((_, index) => lines[(index * 7919) % lines.length]).join("")
+    const pairs = Array.from({ length: 5000 }, (_, index) => `@@\n ${lines[2 * index]}-${lines[2 * index + 1]}+new\n`)
+    const { after } = applyAll(`--- a/f\n+++ b/f\n${pairs.join("")}`, content)
+    assert.isTrue(Result.isFailure(after) && after.failure.problem === "too much" && after.failure.hunk !== null)
+    const few = applyAll(`--- a/f\n+++ b/f\n${pairs.slice(0, 50).join("")}`, content).after
+    assert.strictEqual(Result.getOrThrow(few).match(/new/g)?.length, 50)
+    for (
+      const endless of [
+        `--- /dev/null\n+++ b/f\n@@ -0,0 +1,9 @@\n${"+a\n".repeat(10_000_000)}`,
+        `--- a/f\n+++ b/f\n${"@@ -1 +1 @@\n-a\n+b\n".repeat(100_000)}`
+      ]
+    ) {
+      const parsed = parsePatch("p", endless)
+      assert.isTrue(Result.isFailure(parsed) && parsed.failure.problem === "too much")
+    }
+    // Names that could be cut at every blank, and a block of context that is nowhere.
+    assert.isTrue(Result.isFailure(parsePatch("p", `diff --git ${"a ".repeat(1_000_000)}\nnew mode 100755\n`)))
+    const upside = lines.toReversed().map((line) => ` ${line}`).join("")
+    const nowhere = applyAll(`--- a/f\n+++ b/f\n@@\n${upside}+x\n`, content).after
+    assert.isTrue(Result.isFailure(nowhere) && nowhere.failure.problem === "context")
+  })
+
+  it.effect("that names one file again and again is refused as too much, and others go on meanwhile", () =>
+    Effect.gen(function*() {
+      const { workspace } = yield* Memory.make({ files: { f: `${"x".repeat(99)}\n`.repeat(50_000) } })
+      const tree = yield* workspace.open({ run: "run", node: "node", base: "HEAD" })
+      let turns = 0
+      const other = yield* Effect.forkChild(Effect.forever(Effect.andThen(Effect.sync(() => turns++), Effect.yieldNow)))
+      const patch = "diff --git a/f b/f\nold mode 100644\nnew mode 100755\n".repeat(1000)
+      const error = yield* Effect.flip(workspace.apply(tree, [{ _tag: "Patch", name: "p", patch }]))
+      yield* Fiber.interrupt(other)
+      assert.isTrue(error._tag === "PatchRejected" && error.problem === "too much" && error.file === "f")
+      assert.isAbove(turns, 10)
+    }).pipe(Effect.scoped))
+})
+
+describe("an edit that was made to take for ever", () => {
+  it("is counted like any other", () => {
+    const content = Buffer.from("a".repeat(2_000_000))
+    const edit = (search: string) => editContent({ name: "e", file: "f", search, replace: "" }, content)
+    const many = edit("a".repeat(1_000_000))
+    assert.isTrue(Result.isFailure(many) && many.failure.matches === 1_000_001)
+    const none = edit(`b${"a".repeat(1_000_000)}`)
+    assert.isTrue(Result.isFailure(none) && none.failure.matches === 0)
   })
 })

@@ -110,11 +110,29 @@ export const readableBytes = (policy: Policy): number =>
 export const tooLargeToRead = (file: string, bytes: number, limitBytes: number): WorkspaceError =>
   WorkspaceError.of({ _tag: "TooLarge", file, bytes, limitBytes, stands: true })
 
-/** How often `search` occurs, and where first. Overlapping occurrences count, for each is a place to edit. */
+/**
+ * How often `search` occurs, and where first. Overlapping occurrences count, for each is a place to edit. Linear (Knuth,
+ * Morris, Pratt): `indexOf` is not, and an agent may write a text that is made for it.
+ */
 const occurrences = (text: Buffer, search: Buffer): { readonly count: number; readonly first: number } => {
-  const first = text.indexOf(search)
+  const back = new Int32Array(search.length)
+  for (let at = 1, length = 0; at < search.length;) {
+    if (search[at] === search[length]) back[at++] = ++length
+    else if (length > 0) length = back[length - 1]!
+    else at++
+  }
   let count = 0
-  for (let at = first; at !== -1; at = text.indexOf(search, at + 1)) count++
+  let first = -1
+  for (let at = 0, length = 0; at < text.length;) {
+    if (text[at] === search[length]) {
+      at++
+      length++
+      if (length < search.length) continue
+      if (count++ === 0) first = at - length
+      length = back[length - 1]!
+    } else if (length > 0) length = back[length - 1]!
+    else at++
+  }
   return { count, first }
 }
 
@@ -139,7 +157,7 @@ export const editContent = (edit: Edit, content: Buffer | undefined): Result.Res
     return reject(count, `its search text occurs ${count} times. Add surrounding lines to it until it occurs once`)
   }
   const otherLineEnds = edit.search.includes("\n") &&
-    content.includes(Buffer.from(edit.search.replaceAll(/\r?\n/g, "\r\n"), "utf8"))
+    occurrences(content, Buffer.from(edit.search.replaceAll(/\r?\n/g, "\r\n"), "utf8")).count > 0
   return reject(
     0,
     otherLineEnds

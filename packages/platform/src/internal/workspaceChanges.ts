@@ -75,7 +75,9 @@ export const PatchProblem = Schema.Literals([
   /** The file does not hold the lines that it names. */
   "context",
   /** The file holds the lines that it names more than once, and not where it says. */
-  "ambiguous"
+  "ambiguous",
+  /** It is too long to be read at once, or to look for the places of all its hunks would take too long. */
+  "too much"
 ])
 /** See the schema of the same name. */
 export type PatchProblem = typeof PatchProblem.Type

@@ -108,11 +108,11 @@ const gitName = (text: string): string | undefined => {
     const [from, to] = bare(first.name, second)
     return from === to ? from : undefined
   }
-  for (let at = text.indexOf(" "); at >= 0; at = text.indexOf(" ", at + 1)) {
-    const [from, to] = bare(text.slice(0, at), text.slice(at + 1))
-    if (from === to && from !== "") return from
-  }
-  return undefined
+  // The prefixes of a pair are of one length, and so are the names: the blank between them is in the middle.
+  const middle = (text.length - 1) / 2
+  if (text[middle] !== " ") return undefined
+  const [from, to] = bare(text.slice(0, middle), text.slice(middle + 1))
+  return from === to && from !== "" ? from : undefined
 }
 
 interface Section {
@@ -144,8 +144,23 @@ const section = (): Section => ({
 
 const headerPattern = /^@@+(?: -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))?)? ?.*$/s
 
+/** Most lines and most hunks that a patch may have: it is read in one go, and others wait for half a second at most. */
+const mostLines = 500_000
+const mostHunks = 50_000
+
+const hasMoreLines = (text: string, limit: number): boolean => {
+  let count = 0
+  for (let at = text.indexOf("\n"); at >= 0 && count <= limit; at = text.indexOf("\n", at + 1)) count++
+  return count > limit
+}
+
+const tooMuch = (name: string, what: string): Parsed<never> =>
+  Result.fail(PatchRejected.because(name, "too much", `it has more than ${what}. Make several patches of it`))
+
 /** Reads a whole patch. `name` is for messages. */
 export const parsePatch = (name: string, patch: string): Parsed<ReadonlyArray<FilePatch>> => {
+  if (hasMoreLines(patch, mostLines)) return tooMuch(name, `${mostLines} lines`)
+  let hunks = 0
   const lines = bytesOf(patch).split("\n")
   if (lines.at(-1) === "") lines.pop()
   // A patch whose every line ends with CR LF was changed on its way here.
@@ -199,6 +214,7 @@ export const parsePatch = (name: string, patch: string): Parsed<ReadonlyArray<Fi
       }
       const read = readHunk(lines, index, isNames)
       if (typeof read === "string") return fail(read, index)
+      if (++hunks > mostHunks) return tooMuch(name, `${mostHunks} hunks`)
       current.hunks.push(read.hunk)
       index = read.next
     } else {

@@ -8,7 +8,7 @@ import type { AppliedFile, Change, EditRejected } from "./workspaceChanges.ts"
 import { PatchRejected } from "./workspaceChanges.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 import { type FilePatch, parsePatch } from "./workspacePatch.ts"
-import { applyHunks } from "./workspacePatchApply.ts"
+import { allowedWork, applyHunks, spend, tooMuchWork } from "./workspacePatchApply.ts"
 
 /** A plain file. */
 export interface Content {
@@ -36,7 +36,10 @@ export interface Plan {
   readonly applied: ReadonlyArray<AppliedFile>
 }
 
-/** Plans changes, in order. */
+/** Whatever is allowed: what is longer makes no string of bytes, and was not written by anybody. */
+const mostPatchBytes = 128 * 1024 * 1024
+
+/** Plans changes, in order. Others go on between two files, so that the engine is not held up by a change of many. */
 export const planChanges = (
   changes: ReadonlyArray<Change>,
   policy: Policy,
@@ -65,6 +68,7 @@ export const planChanges = (
         : Effect.fail(tooLargeToRead(file, content.unreadBytes, editableBytes(policy)))
 
     for (const change of changes) {
+      yield* Effect.yieldNow
       if (change._tag === "File") {
         const { content, path } = yield* look(change.file, true)
         yield* put(path, { bytes: Buffer.from(change.content, "utf8"), executable: content?.executable ?? false })
@@ -75,14 +79,10 @@ export const planChanges = (
         yield* put(path, { bytes, executable: content?.executable ?? false })
       } else {
         const limit = policy.maxChangeBytes
+        const bytes = Buffer.byteLength(change.patch)
         // A patch may remove as much as it adds; one that is longer than both cannot be allowed anyway.
-        if (change.patch.length > 2 * limit + 65_536) {
-          return yield* WorkspaceError.of({
-            _tag: "TooLarge",
-            file: null,
-            bytes: change.patch.length,
-            limitBytes: limit
-          })
+        if (bytes > Math.min(2 * limit + 65_536, mostPatchBytes)) {
+          return yield* WorkspaceError.of({ _tag: "TooLarge", file: null, bytes, limitBytes: limit })
         }
         const files = yield* Effect.fromResult(parsePatch(change.name, change.patch))
         yield* planPatch(change.name, files, { look, put, needWhole, now, movedFrom })
@@ -127,11 +127,17 @@ const planPatch = (
 
     // Renames of one patch happen at once, they may go in a circle: so what they take is read before anything changes.
     const taken = new Map<string, Place>()
+    const work = allowedWork()
+    const users = new Map<string, number>()
+    for (const { copy, from } of files) {
+      if (from !== null && !copy) users.set(from, (users.get(from) ?? 0) + 1)
+    }
     for (const patch of files) {
       if (!isMove(patch)) continue
-      const place = yield* state.look(patch.from, false)
+      yield* Effect.yieldNow
+      const place = taken.get(patch.from) ?? (yield* state.look(patch.from, false))
       if (place.content === undefined) return yield* refuse("missing", patch.from, "there is no such file to take")
-      if (!patch.copy && files.some((other) => other !== patch && other.from === patch.from && !other.copy)) {
+      if (!patch.copy && users.get(patch.from)! > 1) {
         return yield* refuse("malformed", patch.from, "the file is renamed, and changed or renamed once more")
       }
       taken.set(patch.from, place)
@@ -145,6 +151,7 @@ const planPatch = (
     // What is deleted makes room for what is created, in whichever order they stand.
     const ordered = [...files.filter(({ to }) => to === null), ...files.filter(({ to }) => to !== null)]
     for (const patch of ordered) {
+      yield* Effect.yieldNow
       const file = patch.to ?? patch.from!
       const target = yield* state.look(file, false)
       const source = isMove(patch)
@@ -158,6 +165,8 @@ const planPatch = (
       }
       if (source === undefined) return yield* refuse("missing", file, "there is no such file. Correct its path")
       yield* state.needWhole(patch.from ?? file, source)
+      // Also what has no hunk was read, and may stand in the patch many times.
+      if (!spend(work, patch.hunks.length, source.bytes.length)) return yield* tooMuchWork(name, file)
       if (patch.hunks.length > 0 && source.bytes.includes(0)) {
         return yield* refuse(
           "binary",
@@ -165,7 +174,8 @@ const planPatch = (
           "the file is binary (it holds a NUL). Give its content as a whole, or leave it"
         )
       }
-      const after = yield* Effect.fromResult(applyHunks(name, file, source.bytes.toString("latin1"), patch.hunks))
+      const content = source.bytes.toString("latin1")
+      const after = yield* Effect.fromResult(applyHunks(name, file, content, patch.hunks, work))
       if (patch.to === null) {
         if (after !== "") {
           return yield* refuse("context", file, "it deletes the file, which has lines that the patch does not name")
