@@ -381,7 +381,11 @@ describe("the limits of a model", () => {
         const broken = Layer.effect(
           LanguageModel.LanguageModel,
           LanguageModel.make({
-            generateText: () => Effect.sync(() => (asked++, [{ type: "text", text: null as never }])),
+            generateText: () =>
+              Effect.sync(() => {
+                asked++
+                return [{ type: "text", text: null as never }]
+              }),
             streamText: () => undefined as never
           })
         )

@@ -197,6 +197,24 @@ describe("a recording", () => {
       assert.strictEqual(calls[1]?.turns.length, 2)
     }))
 
+  it.effect("is not made of a call that dies, which is told with what it used", () =>
+    Effect.gen(function*() {
+      const calls: Array<AgentCall> = []
+      const dies = (turn: Turn) => {
+        turn.report({ usage: { inputTokens: 7, cachedInputTokens: 0, outputTokens: 1 }, costUsd: 0.25 })
+        return Effect.die(new Error("broken"))
+      }
+      const keep = { record: (call: AgentCall) => Effect.sync(() => void calls.push(call)) }
+      yield* Effect.exit(Effect.provide(ask(), record(dies, keep)))
+      assert.deepStrictEqual(
+        calls.map((
+          { costUsd, defect, error, interrupted, usage }
+        ) => [costUsd, usage.turns, defect, error, interrupted]),
+        [[0.25, 1, "Error: broken", null, false]]
+      )
+      assert.isFalse(fs.existsSync(tape))
+    }))
+
   it.effect("makes the changes again, those by `write` and those by the agent's own hands", () =>
     Effect.gen(function*() {
       const prepare = (directory: string) => {

@@ -1,7 +1,6 @@
 // The limits of Codex' program where the system does not tell of changes to files: inotify is used up, or there is none.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Schema } from "effect"
-import type * as NodeFs from "node:fs"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as Path from "node:path"
@@ -13,7 +12,7 @@ import { programOf } from "./support/fakeAgents.ts"
 const system = vi.hoisted(() => ({ watcherFails: false, mayMakeSessions: true }))
 
 vi.mock("node:fs", async (original) => {
-  const real = await original<typeof NodeFs>()
+  const real = await original<typeof fs>()
   const { EventEmitter } = await import("node:events")
   return {
     ...real,
