@@ -97,12 +97,12 @@ maxChange = "1 MiB"
 model = "gpt-5-codex"
 login = "codex"
 price = { inputUsd = 1.25, outputUsd = 10 }
-costLimitUsd = 2.5
 recordings = "recordings"`),
       {
         kind: "codex",
         secret: null,
-        limits: { ...limits, costUsd: 2.5 },
+        // Neither can be kept with a login: there is no default of rounds.
+        limits: { time: Duration.minutes(20) },
         recording: { directory: "recordings", mode: "replay-or-record" },
         program: {
           model: "gpt-5-codex",
@@ -112,7 +112,9 @@ recordings = "recordings"`),
         }
       }
     )
-    assert.equal(agent(`kind = "codex"`)?.secret, "OPENAI_API_KEY")
+    const paid = agent(`kind = "codex"\nprice = { inputUsd = 1, outputUsd = 10 }\ncostLimitUsd = 2.5`)
+    assert.equal(paid?.secret, "OPENAI_API_KEY")
+    assert.deepEqual(paid?.limits, { ...limits, costUsd: 2.5 })
     assert.deepEqual(
       agent(`kind = "anthropic"
 model = "sonnet"
@@ -255,6 +257,18 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     `${smallest}[agent]\nkind = "codex"\nlogin = "x"\nsecret = "K"\n`,
     "agent.login",
     /one of them pays/
+  ],
+  [
+    "rounds beside a login",
+    `${smallest}[agent]\nkind = "codex"\nlogin = "x"\nrounds = 5\n`,
+    "agent.rounds",
+    /:16 {2}agent\.rounds = 5[^]*cannot be kept with login[^]*agent\.timeLimit/
+  ],
+  [
+    "a limit of cost beside a login",
+    `${smallest}[agent]\nkind = "codex"\nlogin = "x"\ncostLimitUsd = 5\nprice = { inputUsd = 1, outputUsd = 1 }\n`,
+    "agent.costLimitUsd",
+    /cannot be kept with login/
   ],
   [
     "a path that only a shell understands",

@@ -55,7 +55,10 @@ describe("The layers of a project", () => {
     const ofAgent = (agent: string) =>
       needs(`[agent]\n${agent}`).filter((each) => each.startsWith("agent")).map((each) => each.replace(/^agent /, ""))
     assert.deepStrictEqual(ofAgent(`kind = "claude"`), ["\"claude\": claude", "\"claude\": $ANTHROPIC_API_KEY"])
-    assert.deepStrictEqual(ofAgent(`kind = "codex"\nlogin = "/home/ada/.codex"`), ["\"codex\": codex"])
+    assert.deepStrictEqual(ofAgent(`kind = "codex"\nlogin = "/home/ada/.codex"`), [
+      "\"codex\": codex",
+      "\"codex\": codex' login"
+    ])
     assert.deepStrictEqual(ofAgent(`kind = "anthropic"\nmodel = "m"\nsecret = "KEY"`), ["\"anthropic\": $KEY"])
     assert.deepStrictEqual(ofAgent(`kind = "openai-compatible"\nmodel = "m"\nbaseUrl = "http://localhost"`), [])
     assert.deepStrictEqual(

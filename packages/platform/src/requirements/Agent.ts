@@ -20,6 +20,15 @@ export const codex = (program = "codex"): Requirements.Requirement =>
     remedy: "Install it: npm install --global @openai/codex@latest"
   })
 
+/** Where `codex login` left its login. */
+export const codexLogin = (path: string): Requirements.Requirement =>
+  Requirements.directory({
+    name: "codex' login",
+    path,
+    access: "read",
+    remedy: "Do it: codex login (with CODEX_HOME where it is not to be ~/.codex), or correct agent.login"
+  })
+
 /** The recordings that an agent is to be replayed from. */
 export const recordings = (path: string): Requirements.Requirement =>
   Requirements.directory({

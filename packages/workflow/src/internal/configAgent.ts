@@ -29,7 +29,7 @@ export const AgentTable = Schema.Struct({
   price: Schema.optionalKey(Price),
   timeLimit: DurationText.pipe(or("20 minutes")),
   costLimitUsd: Schema.optionalKey(positive),
-  rounds: wholeNumber(1, 100_000).pipe(or(50)),
+  rounds: Schema.optionalKey(wholeNumber(1, 100_000)),
   maxTokens: Schema.optionalKey(wholeNumber(1, 1_000_000_000)),
   maxOutputTokens: wholeNumber(1, 10_000_000).pipe(or(16_000)),
   commands: Schema.Array(PlainText).pipe(or([])),
@@ -105,7 +105,8 @@ export const agentOf = (table: typeof AgentTable.Type): AgentOptions => {
     secret: table.secret ?? usualSecret(table),
     limits: {
       time: table.timeLimit,
-      rounds: table.rounds,
+      // With a login of its own the program tells no rounds while it works, so no limit of them can be kept.
+      ...(login === undefined ? { rounds: table.rounds ?? 50 } : {}),
       ...(costLimitUsd === undefined ? {} : { costUsd: costLimitUsd })
     },
     recording: recordings === undefined ? null : { directory: recordings, mode: table.recording }

@@ -304,9 +304,17 @@ const nothingToSearch = (root: unknown): ReadonlyArray<Mistake> => {
 const agent = (root: unknown): ReadonlyArray<Mistake> => {
   const table = Option.getOrUndefined(Schema.decodeUnknownOption(AgentTable)(valueAt(root, ["agent"])))
   if (table === undefined) return []
-  const { costLimitUsd, kind, login, price, recordings, secret } = table
+  const { costLimitUsd, kind, login, price, recordings, rounds, secret } = table
   return [
-    ...(costLimitUsd !== undefined && price === undefined && kind !== "claude"
+    ...(login === undefined ? [] : Object.entries({ costLimitUsd, rounds })).flatMap(([key, value]) =>
+      value === undefined ? [] : [{
+        path: ["agent", key],
+        value,
+        message: "cannot be kept with login: what a call uses is known only when it has ended",
+        hint: "Remove it and limit agent.timeLimit, or use a key instead of the login."
+      }]
+    ),
+    ...(costLimitUsd !== undefined && price === undefined && kind !== "claude" && login === undefined
       ? [{
         path: ["agent", "costLimitUsd"],
         value: costLimitUsd,

@@ -181,11 +181,16 @@ export const agentKeys: ReadonlyArray<KeyRow> = [
   ["agent.timeLimit", durationPhrase, "\"20 minutes\"", "A call that takes longer is ended, with all that it started"],
   [
     "agent.costLimitUsd",
-    "a number above 0; with price, but for kind = \"claude\"",
+    "a number above 0; with price, but for kind = \"claude\"; not beside login",
     "none",
     "What one call may cost"
   ],
-  ["agent.rounds", "a whole number from 1 to 100000", "50", "How often one call may go back to its model"],
+  [
+    "agent.rounds",
+    "a whole number from 1 to 100000; not beside login",
+    "none with login, else 50",
+    "How often one call may go back to its model"
+  ],
   [
     "agent.maxTokens",
     "a whole number; only with kind = \"anthropic\" and \"openai-compatible\", as is the following",

@@ -141,6 +141,9 @@ const agentRequirements = (options: AgentOptions): ReadonlyArray<Requirements.Re
   return [
     ...(options.kind === "claude" ? [Agent.claude(options.program.program)] : []),
     ...(options.kind === "codex" ? [Agent.codex(options.program.program)] : []),
+    ...(options.kind === "codex" && options.program.login !== undefined
+      ? [Agent.codexLogin(options.program.login)]
+      : []),
     ...(options.secret === null ? [] : [Requirements.secret(options.secret)])
   ]
 }
