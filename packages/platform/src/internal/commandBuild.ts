@@ -105,6 +105,10 @@ export const beginBuild = (request: BuildRequest, argv: ReadonlyArray<string>): 
             logTail
           })
         }
+        if (ended.remains === true) {
+          const what = "lost its supervisor, which something outside killed, and could not be ended: it may still run"
+          return yield* fail("killed", `${what}. Look for it before the next build`, { ended, logTail })
+        }
         if (ended.exitCode === null) {
           const how = ended.signal === null ? "together with its supervisor" : `by ${ended.signal}`
           const hint = "Something outside ended it, for want of memory perhaps"

@@ -20,8 +20,8 @@ export type Reach = "group" | "all"
 
 /** The living processes of one command. */
 export interface Family {
-  /** Leader of the command's process group. */
-  readonly leader: number
+  /** Leader of the command's process group; null where nobody told of it: then only the mark leads to the family. */
+  readonly leader: number | null
   /** Looks who is there now, and remembers. */
   readonly look: (reach: Reach) => ReadonlyArray<ProcessStat>
 }
@@ -43,7 +43,7 @@ const carries = (pid: number, mark: Buffer): boolean => {
 }
 
 /** The family of a command that leads a process group; `mark` is the value of its `markVariable`. */
-export const familyOf = (leader: number, startTicks: number | null, mark: string): Family => {
+export const familyOf = (leader: number | null, startTicks: number | null, mark: string): Family => {
   const root: JobRoot = { pid: leader, startTicks, token: mark }
   const bytes = Buffer.from(`${markVariable}=${mark}\0`)
   const known = new Map<number, number>()
@@ -59,9 +59,9 @@ export const familyOf = (leader: number, startTicks: number | null, mark: string
   return { leader, look }
 }
 
-const signalGroup = (leader: number, signal: NodeJS.Signals | 0): boolean => {
+const signalGroup = (leader: number | null, signal: NodeJS.Signals | 0): boolean => {
   try {
-    return send(-leader, signal)
+    return leader !== null && send(-leader, signal)
   } catch {
     return false // macOS refuses a group of which only zombies are left
   }
@@ -87,15 +87,23 @@ const remain = (family: Family, reach: Reach): boolean =>
 
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, pollMillis))
 
-/** Asks all to end, and kills who is left after the grace. Ends when none is left, or 5 seconds later. */
-export const endFamily = async (family: Family, reach: Reach, graceMillis: number): Promise<void> => {
-  if (!signalAll(family, reach, "SIGTERM")) return
+/**
+ * Asks all to end, and kills who is left after the grace. Ends when none is left (true), or 5 seconds later (false). Also
+ * false where nobody can tell who is there.
+ */
+export const endFamily = async (family: Family, reach: Reach, graceMillis: number): Promise<boolean> => {
+  if (process.platform !== "linux" && family.leader === null) return false
+  if (!signalAll(family, reach, "SIGTERM")) return true
   const killAt = performance.now() + graceMillis
   while (performance.now() < killAt) {
     await pause()
-    if (!remain(family, reach)) return
+    if (!remain(family, reach)) return true
   }
   // A process may be born while the table is read: kill until a look finds nobody.
   const giveUpAt = performance.now() + hopelessMillis
-  while (signalAll(family, reach, "SIGKILL") && performance.now() < giveUpAt) await pause()
+  while (signalAll(family, reach, "SIGKILL")) {
+    if (performance.now() >= giveUpAt) return false
+    await pause()
+  }
+  return true
 }

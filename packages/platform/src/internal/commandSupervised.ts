@@ -20,6 +20,8 @@ import { endFamily, type Family, familyOf, markVariable } from "./commandFamily.
 export interface Ended {
   readonly exitCode: number | null
   readonly signal: string | null
+  /** It could not be ended after its supervisor was killed, or nobody can tell: it may still run. */
+  readonly remains?: boolean
 }
 
 export interface SupervisedOptions {
@@ -134,15 +136,16 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
       closed = true
       fail(error)
     })
-    let left: Promise<void> = Promise.resolve()
+    let left: Promise<boolean> = Promise.resolve(true)
     child.on("close", () => {
       if (closed) return
       closed = true
-      // A supervisor that was killed has left the command behind.
-      if (ended === undefined && family !== undefined) left = endFamily(family, "all", 0)
-      void left.then(() =>
-        resume(failed === undefined ? Effect.succeed(ended ?? { exitCode: null, signal: null }) : Effect.fail(failed))
-      )
+      if (failed !== undefined) return resume(Effect.fail(failed))
+      if (ended !== undefined) return resume(Effect.succeed(ended))
+      // A supervisor that was killed has left the command behind: perhaps before it told which process that is, but
+      // all of it carries the mark.
+      left = endFamily(family ?? familyOf(null, null, mark), "all", 0)
+      void left.then((gone) => resume(Effect.succeed({ exitCode: null, signal: null, remains: !gone })))
     })
     return Effect.callback<void>((gone) => {
       const onGone = () => void left.then(() => gone(Effect.void))

@@ -165,6 +165,21 @@ describe("a build command", () => {
       assert.deepStrictEqual(pids.map(isAlive), [false, false])
     }).pipe(Effect.scoped))
 
+  it.live("that kills its supervisor before that has told of it is ended all the same", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      // The supervisor often dies before its first word is written, but not always: several try.
+      for (let attempt = 0; attempt < 4; attempt++) {
+        const request = yield* requestIn(home)
+        const argv = ["sh", "-c", "echo $$ > pids; kill -9 $PPID; sleep 331; sleep 332"] as const
+        const error = yield* Effect.flip(build({ argv }, request))
+        assert.strictEqual(error.failure, "killed")
+        const [pid] = yield* linesOf(Path.join(request.tree, "pids"), 1)
+        assert.isFalse(isAlive(Number(pid)))
+        assert.match(error.message, /was ended together with its supervisor/)
+      }
+    }).pipe(Effect.scoped))
+
   for (const [name, script] of Object.entries({ "is deaf to SIGTERM": stubborn, "runs away": runaway })) {
     it.live(`that ${name} does not outlive an engine that is killed`, () =>
       Effect.gen(function*() {
