@@ -29,11 +29,12 @@
  *   has no process groups: not supported.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { mkdir, stat } from "node:fs/promises"
 import { resolve } from "node:path"
@@ -46,6 +47,7 @@ import {
   LaunchFailed,
   type TerminalStatus
 } from "../Execution.ts"
+import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
 import { spawnWrapper, type Wrapper } from "../internal/processLaunch.ts"
 import { lastLine } from "../internal/processLog.ts"
@@ -62,7 +64,10 @@ import { watchFiles } from "../internal/processWatch.ts"
 export interface Options {
   /** The directory of all jobs; each gets a directory of its own in it. Made when the first job is launched. */
   readonly directory: string
-  /** Between TERM and KILL: at a time-out, and at a cancel that does not say otherwise. Default: 5 seconds. */
+  /**
+   * Between TERM and KILL: at a time-out, and at a cancel that does not say otherwise. Finite, from 0; with any other
+   * every launch and cancel fails, and says so. Default: 5 seconds.
+   */
   readonly grace?: Duration.Input
   /**
    * Names of variables of this process' environment that jobs do not get, such as the one that holds an
@@ -77,7 +82,8 @@ const launchBound = "10 seconds"
 /** The service, for a directory. Use `layer` unless you build layers of your own. */
 export const make = (options: Options): Execution["Service"] => {
   const directory = resolve(options.directory)
-  const defaultGrace = Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "5 seconds"))
+  const givenGrace = options.grace === undefined ? "5 seconds" : options.grace
+  const readGrace = millisOf(givenGrace, "zero")
   const store = makeStore(directory)
 
   const launch = Effect.fn("LocalProcess.launch")(function*(request: JobRequest) {
@@ -100,6 +106,13 @@ export const make = (options: Options): Execution["Service"] => {
 
     const problem = problemOf(request)
     if (problem !== undefined) return yield* fail("InvalidRequest", problem)
+    if (Result.isFailure(readGrace)) {
+      return yield* fail(
+        "Infrastructure",
+        `the option grace of the local layer is ${shown(givenGrace)}: ${readGrace.failure}`
+      )
+    }
+    const graceMillis = readGrace.success
     const id = jobId(request.key)
     const jobDirectory = store.directoryOf(id)
     let wrapper: Wrapper | undefined
@@ -120,7 +133,7 @@ export const make = (options: Options): Execution["Service"] => {
         directory: workingDirectory,
         environment: request.environment,
         timeoutMillis: request.timeoutMillis ?? null,
-        graceMillis: defaultGrace,
+        graceMillis,
         requestedAt: yield* Clock.currentTimeMillis
       }
       return yield* Effect.tryPromise({
@@ -218,9 +231,7 @@ export const make = (options: Options): Execution["Service"] => {
     id: string,
     options?: { readonly grace?: Duration.Input }
   ) {
-    const graceMillis = options?.grace === undefined
-      ? defaultGrace
-      : Duration.toMillis(Duration.fromInputUnsafe(options.grace))
+    const graceMillis = yield* graceOf(id, options?.grace, givenGrace)
     const attempt = <A>(what: string, run: (signal: AbortSignal) => Promise<A>) =>
       Effect.tryPromise({
         try: run,

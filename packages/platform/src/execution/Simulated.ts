@@ -9,7 +9,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -27,6 +27,7 @@ import {
   type LogStream,
   type TerminalStatus
 } from "../Execution.ts"
+import { graceOf } from "../internal/processDuration.ts"
 
 /** Something that a job prints, and when: in milliseconds since it started. */
 export interface Printed {
@@ -272,9 +273,9 @@ export const make = (script: Script): Effect.Effect<Simulated> =>
 
     const cancel = Effect.fnUntraced(function*(id: string, options?: { readonly grace?: Duration.Input }) {
       const job = yield* jobOf(id)
+      const grace = yield* graceOf(id, options?.grace, 5000)
       if (isTerminal(yield* status(id))) return
       const now = yield* Clock.currentTimeMillis
-      const grace = Duration.toMillis(Duration.fromInputUnsafe(options?.grace ?? "5 seconds"))
       job.cancelledAt = Math.min(job.cancelledAt, job.script.ignoresTermination === true ? now + grace : now)
       yield* Deferred.succeed(job.cancelled, undefined)
       yield* awaitEnd(id)

@@ -29,6 +29,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -45,6 +46,7 @@ import {
   type TerminalStatus
 } from "../Execution.ts"
 import { inherited } from "../internal/inheritedEnvironment.ts"
+import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
 import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Command } from "../internal/processRecords.ts"
@@ -103,12 +105,18 @@ const launchBound = "10 seconds"
 const defaultRetry = Schedule.exponential("1 second").pipe(Schedule.upTo({ times: 7 }))
 
 const problemOfOptions = (options: Options): SlurmOptionsInvalid | undefined => {
-  const invalid = (field: string, value: string, problem: string) =>
+  const invalid = (field: string, value: string, problem: string, as = JSON.stringify(value)) =>
     new SlurmOptionsInvalid({
       field,
       value,
-      message: `The option ${field} of the Slurm layer is ${JSON.stringify(value)}: ${problem}.`
+      message: `The option ${field} of the Slurm layer is ${as}: ${problem}.`
     })
+  for (const field of ["grace", "pollEvery", "commandTimeout", "fileDelay"] as const) {
+    const given = options[field]
+    if (given === undefined) continue
+    const read = millisOf(given, field === "commandTimeout" ? "more than zero" : "zero")
+    if (Result.isFailure(read)) return invalid(field, String(given), read.failure, shown(given))
+  }
   const directory = problemOfDirectory(options.directory)
   if (directory !== undefined) return invalid("directory", options.directory, directory)
   const resources = problemOfResources(options.resources ?? {})
@@ -315,14 +323,12 @@ export const make = Effect.fnUntraced(function*(
     id: string,
     options?: { readonly grace?: Duration.Input }
   ) {
+    const graceMillis = yield* graceOf(id, options?.grace, defaultGrace)
     const { survivors } = yield* store.facts("cancel", id, undefined)
     const before = yield* status("cancel", id)
     if (isTerminal(before) && before._tag !== "Lost" && survivors.length === 0) return
     const command = yield* store.read("cancel", id, files.command)
     if (command === undefined) return
-    const graceMillis = options?.grace === undefined
-      ? defaultGrace
-      : Duration.toMillis(Duration.fromInputUnsafe(options.grace))
     yield* cancelSlurm(store, scheduler, id, command.key, graceMillis, settle("cancel", id, command.key))
     // What the scheduler said before it was told to cancel is of no use any more.
     yield* scheduler.list("cancel", yield* Clock.currentTimeMillis)

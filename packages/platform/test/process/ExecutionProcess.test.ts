@@ -450,6 +450,18 @@ describe("a launch that cannot work", () => {
       }
     }))
 
+  test("tells a grace that has no end, and its cancel writes nothing", (execution) =>
+    Effect.gen(function*() {
+      const job = yield* execution.launch(script("endless grace", "setTimeout(() => {}, 60_000)"))
+      for (const grace of ["Infinity", Number.NaN, -1] as const) {
+        const error = yield* Effect.flip(execution.cancel(job.id, { grace }))
+        assert.match(error.message, /not cancelled: the grace is .* finite time, from 0/)
+      }
+      assert.ok(!existsSync(join(job.directory, "cancel.json")))
+      yield* execution.cancel(job.id, { grace: 0 })
+      assert.strictEqual((yield* execution.status(job.id))._tag, "Cancelled")
+    }))
+
   test("in a place that cannot be written is an infrastructure failure", () =>
     Effect.gen(function*() {
       writeFileSync(join(root, "file"), "")
