@@ -32,6 +32,18 @@ const run = (answer: (index: number) => Response, extra: Partial<OpenAiApi.Optio
 }
 
 describe("the request", () => {
+  it.effect("goes to no address that is none, or that holds a password, which is not shown", () =>
+    Effect.gen(function*() {
+      for (const baseUrl of ["https://user:pa55word99@host", "pa55word99", "ftp://pa55word99"]) {
+        const { result, sent } = yield* run(() => json(words), { baseUrl })
+        assert.isEmpty(sent)
+        assert(result._tag === "Failure" && result.failure._tag === "OptionsInvalid")
+        assert.strictEqual(result.failure.field, "baseUrl")
+        assert.match(result.failure.message, /`baseUrl` (holds a name or a password|is no address)/)
+        assert.notInclude(result.failure.message, "pa55")
+      }
+    }))
+
   it.effect("has the form of the protocol", () =>
     Effect.gen(function*() {
       const { sent: [sent] } = yield* run(() => json(words), { maxOutputTokens: 99, body: { temperature: 0, n: 1 } })

@@ -295,6 +295,12 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     /begins with http/
   ],
   [
+    "an address with a password, which is not repeated",
+    `${smallest}[agent]\nkind = "claude"\nbaseUrl = "https://user:pa55word99@host/"\n`,
+    "agent.baseUrl",
+    /^(?![^]*pa55)[^]*a password in it[^]*agent\.secret/
+  ],
+  [
     "a price below zero",
     `${smallest}[agent]\nkind = "codex"\nprice = { inputUsd = -1, outputUsd = 1 }\n`,
     "agent.price.inputUsd",

@@ -11,7 +11,8 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type { CodingAgent } from "../CodingAgent.ts"
+import { CodingAgent } from "../CodingAgent.ts"
+import { addressRefused } from "../internal/agentAddress.ts"
 import { type Model, modelLayer as toModel } from "../internal/effectAi.ts"
 import { defaultRetry, fetchLayer, type HttpClient, post } from "../internal/modelHttp.ts"
 import type { Finish, ProviderFailure, WireMessage, WirePart, WireReply, WireRequest } from "../internal/modelWire.ts"
@@ -47,6 +48,8 @@ export interface ModelOptions {
 /** The model as a service of Effect. */
 export const modelLayer = (options: ModelOptions): Layer.Layer<Model, never, HttpClient> =>
   toModel("Anthropic", (request) => {
+    const wrong = addressRefused(options.baseUrl)
+    if (wrong !== undefined) return Effect.fail<ProviderFailure>({ _tag: "InvalidRequest", detail: wrong })
     const endpoint = {
       provider: "Anthropic",
       url: `${(options.baseUrl ?? "https://api.anthropic.com").replace(/\/+$/, "")}/v1/messages`,
@@ -111,12 +114,17 @@ export const layer = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsI
   Layer.provide(layerHttp(options), fetchLayer)
 
 /** The same, over an HTTP client of one's own: it must not follow redirects, or the key goes with them. */
-export const layerHttp = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsInvalid, HttpClient> =>
-  Agent.layer({
+export const layerHttp = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsInvalid, HttpClient> => {
+  const wrong = addressRefused(options.baseUrl)
+  if (wrong !== undefined) {
+    return Layer.effect(CodingAgent, Effect.fail(new Agent.OptionsInvalid({ field: "baseUrl", message: wrong })))
+  }
+  return Agent.layer({
     ...options,
     maxOutputTokens: outputTokens(options),
     secrets: [options.apiKey, ...options.secrets ?? []]
   }).pipe(Layer.provide(modelLayer(options)))
+}
 
 const outputTokens = (options: ModelOptions): number => options.maxOutputTokens ?? 16_000
 

@@ -9,9 +9,11 @@
  * Checked with version 2.1.332. One that does not know `--restricted` does not start.
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import { CodingAgent, make, type MakeOptions, type Turn } from "../CodingAgent.ts"
+import { CodingAgent, make, type MakeOptions, type Turn, type TurnError, type TurnResult } from "../CodingAgent.ts"
+import { addressRefused } from "../internal/agentAddress.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
 import { type AgentHome, type Environment, secretsAmong } from "../internal/agentHome.ts"
 import { claudeArguments, claudeInput } from "../internal/claudeArguments.ts"
@@ -119,8 +121,9 @@ const service = (options: Options): CodingAgent["Service"] => {
     ...[options.apiKey, options.oauthToken].filter((secret) => secret !== undefined),
     ...secretsAmong(options.environment ?? {})
   ]
-  const turn = ({ directory, limits, prompt, repair, report, write }: Turn) =>
-    runCliTurn({
+  const wrong = addressRefused(options.baseUrl)
+  const turn = ({ directory, limits, prompt, repair, report, write }: Turn): Effect.Effect<TurnResult, TurnError> =>
+    wrong !== undefined ? Effect.fail({ _tag: "Unavailable", reason: "refused", detail: wrong }) : runCliTurn({
       argv: () =>
         claudeArguments({
           program: options.program ?? "claude",

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { CodingAgent, make, type MakeOptions, type Turn, type TurnError } from "../CodingAgent.ts"
+import { addressRefused } from "../internal/agentAddress.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
 import { type AgentHome, type Environment, secretNames, secretsAmong } from "../internal/agentHome.ts"
 import { codexArguments, sessionsIn } from "../internal/codexArguments.ts"
@@ -109,6 +110,8 @@ const service = (options: Options): CodingAgent["Service"] => {
   ]
   const hidden = [keyVariable, ...secretNames(options.environment ?? {})]
   const turn = ({ directory, limits: { costUsd, rounds }, prompt, repair, report, write }: Turn) => {
+    const wrong = addressRefused(options.baseUrl)
+    if (wrong !== undefined) return refused(wrong)
     const limits: Events.CodexLimits = { costUsd, rounds, price }
     const isLimited = (rounds ?? costUsd) !== undefined
     if (login !== undefined && isLimited) {

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
-import { agentEnvironment, type AgentHome, agentHome, type Environment } from "./agentHome.ts"
+import { agentEnvironment, type AgentHome, agentHome, type Environment, environmentRefused } from "./agentHome.ts"
 import { type Line, lineBytesFor } from "./agentOutput.ts"
 import { type AgentEnded, runAgentProcess } from "./agentProcess.ts"
 
@@ -49,7 +49,10 @@ export interface CliTurn<State> {
   readonly install: string
 }
 
-const unavailable = (detail: string, reason: "not-installed" | "failed" | "refused"): TurnError => ({
+const unavailable = (
+  detail: string,
+  reason: "not-installed" | "failed" | "refused" | "unauthorized"
+): TurnError => ({
   _tag: "Unavailable",
   reason,
   detail
@@ -62,6 +65,9 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
   Effect.gen(function*() {
     const { reading } = turn
     const home = yield* Effect.mapError(agentHome, (detail) => unavailable(detail, "failed"))
+    const environment = turn.environment(home)
+    const refused = environmentRefused(...environment)
+    if (refused !== undefined) return yield* Effect.fail(unavailable(refused.detail, refused.reason))
     let state = reading.initial
     let stop: () => void = () => undefined
     const change = (next: (state: State) => State): boolean => {
@@ -76,7 +82,7 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
     const ended = yield* runAgentProcess({
       argv: turn.argv(home),
       directory: turn.directory,
-      environment: agentEnvironment(process.env, home, ...turn.environment(home)),
+      environment: agentEnvironment(process.env, home, ...environment),
       stdin: turn.prompt,
       lineBytes: lineBytesFor(turn.answerCharacters),
       graceMillis: turn.graceMillis,

@@ -76,6 +76,39 @@ export const agentEnvironment = (
   return environment
 }
 
+/**
+ * What of these variables cannot be handed to a program, in words that name the variable and never its value; undefined
+ * where all can. The system would refuse it too, and show it.
+ */
+export const environmentRefused = (
+  ...layers: ReadonlyArray<Environment>
+): { readonly reason: "unauthorized" | "refused"; readonly detail: string } | undefined => {
+  for (const [name, given] of Object.entries(Object.assign({}, ...layers) as Environment)) {
+    if (name === "" || /[=\0]/.test(name)) {
+      return {
+        reason: "refused",
+        detail: `${JSON.stringify(name)} in \`environment\` cannot be the name of a variable`
+      }
+    }
+    const isSecret = Redacted.isRedacted(given)
+    const value = isSecret ? Redacted.value(given) : given
+    const reason = isSecret ? "unauthorized" : "refused"
+    const what = `${isSecret ? "the secret" : "what is given"} for the variable ${name}`
+    if (value.includes("\0")) {
+      const where = value.indexOf("\0") === value.trimEnd().length - 1 ? "ends with" : "contains"
+      return {
+        reason,
+        detail: `${what} ${where} a zero byte, which no variable can hold: look at where it was read from`
+      }
+    }
+    // Of several lines, such as a certificate's, the last may well end.
+    if (isSecret && /^[^\r\n]+[\r\n]+$/.test(value)) {
+      return { reason, detail: `${what} ends with a line break: take it off where it was read` }
+    }
+  }
+  return undefined
+}
+
 /** Names of the variables that hold a secret. */
 export const secretNames = (environment: Environment): ReadonlyArray<string> =>
   Object.keys(environment).filter((name) => Redacted.isRedacted(environment[name]))

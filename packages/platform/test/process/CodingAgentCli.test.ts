@@ -6,6 +6,7 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as Path from "node:path"
+import { inspect } from "node:util"
 import * as ClaudeCli from "../../src/agent/ClaudeCli.ts"
 import * as CodexCli from "../../src/agent/CodexCli.ts"
 import { type AgentCall, CodingAgent } from "../../src/CodingAgent.ts"
@@ -197,6 +198,35 @@ describe("an agent that is a program", () => {
       }
       const error = yield* Effect.flip(ask(ClaudeCli.layer({ program: process.execPath }), Path.join(home, "no tree")))
       assert.match(error.message, /the directory .*no tree does not exist/)
+    }).pipe(Effect.scoped))
+
+  it.live("refuses what it cannot hand on, by name, before anything starts, and never shows it", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const program = programOf(home, `require("node:fs").writeFileSync(__dirname + "/started", "")`)
+      const secret = "sk-ant-abcdefghijklmnop"
+      const key = (end: string) => Redacted.make(secret + end)
+      const password = "https://user:pa55word99@host/v1"
+      const refused: ReadonlyArray<
+        readonly [Layer.Layer<CodingAgent>, "unauthorized" | "refused", RegExp]
+      > = [
+        [ClaudeCli.layer({ program, apiKey: key("\0") }), "unauthorized", /ANTHROPIC_API_KEY ends with a zero byte/],
+        [ClaudeCli.layer({ program, oauthToken: key("\n") }), "unauthorized", /OAUTH_TOKEN ends with a line break/],
+        [CodexCli.layer({ program, apiKey: key("\0\n") }), "unauthorized", /CODEX_API_KEY ends with a zero byte/],
+        [ClaudeCli.layer({ program, environment: { T: key("\0x") } }), "unauthorized", /variable T contains a zero/],
+        [CodexCli.layer({ program, environment: { T: `${secret}\0` } }), "refused", /variable T ends with a zero byte/],
+        [CodexCli.layer({ program, environment: { "A=B": "" } }), "refused", /"A=B" in `environment` cannot be/],
+        [ClaudeCli.layer({ program, baseUrl: password }), "refused", /`baseUrl` holds a name or a password/],
+        [CodexCli.layer({ program, baseUrl: password }), "refused", /`baseUrl` holds a name or a password/],
+        [CodexCli.layer({ program, baseUrl: "pa55word99" }), "refused", /`baseUrl` is no address/]
+      ]
+      for (const [layer, reason, expected] of refused) {
+        const error = yield* Effect.flip(ask(layer, home))
+        assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, reason)
+        assert.match(error.message, expected)
+        assert.notMatch(inspect(error, { depth: 10 }), /abcdefgh|pa55/)
+      }
+      assert.isFalse(fs.existsSync(Path.join(home, "started")))
     }).pipe(Effect.scoped))
 
   it.live("refuses limits that it cannot keep", () =>

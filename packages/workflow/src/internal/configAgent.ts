@@ -14,7 +14,9 @@ import { present } from "./configLayers.ts"
 
 export const agentKinds = ["claude", "codex", "anthropic", "openai-compatible"] as const
 
-const isUrl = (text: string): boolean => /^https?:\/\/[^\s/]/.test(text) && URL.canParse(text)
+/** Without a name and a password: it is shown in errors and records. */
+const isAddress = (text: string): boolean =>
+  /^https?:\/\/[^\s/]/.test(text) && URL.canParse(text) && new URL(text).username + new URL(text).password === ""
 
 const positive = Schema.Finite.check(Schema.isGreaterThan(0))
 
@@ -25,7 +27,7 @@ export const AgentTable = Schema.Struct({
   subscription: Schema.Boolean.pipe(or(false)),
   login: Schema.optionalKey(PathText),
   program: Schema.optionalKey(PlainText),
-  baseUrl: Schema.optionalKey(Schema.String.check(Schema.makeFilter(isUrl))),
+  baseUrl: Schema.optionalKey(Schema.String.check(Schema.makeFilter(isAddress))),
   price: Schema.optionalKey(Price),
   timeLimit: DurationText.pipe(or("20 minutes")),
   costLimitUsd: Schema.optionalKey(positive),

@@ -167,7 +167,12 @@ export const agentKeys: ReadonlyArray<KeyRow> = [
     "the kind's name",
     "The program, by name or path"
   ],
-  ["agent.baseUrl", "an address that begins with http:// or https://", "the provider's own", "Where the provider is"],
+  [
+    "agent.baseUrl",
+    "an address that begins with http:// or https://, without a password in it",
+    "the provider's own",
+    "Where the provider is"
+  ],
   [
     "agent.price",
     "a table with inputUsd and outputUsd; not with kind = \"claude\", which tells its costs itself",

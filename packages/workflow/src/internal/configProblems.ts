@@ -117,6 +117,16 @@ const wrongValue = (path: KeyPath, value: unknown): Mistake => {
     : typeof value === "string"
     ? suggestionAmong(value, keyOf(pattern)?.allowed ?? "")
     : undefined
+  // An address may hold a password, and is not repeated.
+  if (pattern === "agent.baseUrl") {
+    const mayHoldOne = typeof value === "string" && value.includes("@")
+    return {
+      path,
+      message: mayHoldOne ? "is no address, or one with a name or a password in it" : "is not an address",
+      allowed: keyOf(pattern)?.allowed,
+      hint: mayHoldOne ? "A key stands in the variable that agent.secret names." : undefined
+    }
+  }
   // What stands where a secret is named may be the secret itself, and is not repeated.
   return pattern === "agent.secret"
     ? { path, message: "is not the name of an environment variable", allowed: keyOf(pattern)?.allowed }
