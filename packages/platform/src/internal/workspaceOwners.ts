@@ -4,11 +4,16 @@
  *
  * The record of the tree `<run>/<node>` is `<run>/.owner-<node>.json`. It names the process, not only by its id, for
  * ids are used again, and the run and node in their own words. Whoever creates the file has the tree.
+ *
+ * What the dead had is taken over by whoever creates `<record>.after-<hash of the record>`: a text never comes again, so
+ * of each there is one successor. That file is renamed over the record, which is there all the time. Should the successor die
+ * before, then its own text has a successor in the same way. Nothing is broken open, or put aside and back.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { randomBytes } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { StandingTree } from "../Workspace.ts"
@@ -27,7 +32,9 @@ export const TreeRecord = Schema.Struct({
   bootId: Schema.NullOr(Schema.String),
   pidNamespace: Schema.NullOr(Schema.String),
   /** Of layers whose trees do not tell it themselves: the commit that the tree stands at, once it is whole. */
-  commit: Schema.optionalKey(Schema.String)
+  commit: Schema.optionalKey(Schema.String),
+  /** At random, so that no text of a record ever comes again. */
+  mark: Schema.optionalKey(Schema.String)
 })
 /** See the schema of the same name. */
 export type TreeRecord = typeof TreeRecord.Type
@@ -45,9 +52,9 @@ const treeOf = (record: string): string | undefined => {
   return name === undefined ? undefined : Path.join(Path.dirname(record), name)
 }
 
-const read = async (root: string): Promise<TreeRecord | undefined> => {
+const readText = async (file: string): Promise<string | undefined> => {
   try {
-    return Option.getOrUndefined(decode(await fs.readFile(recordOf(root), "utf8")))
+    return await fs.readFile(file, "utf8")
   } catch (error) {
     const code = codeOf(error)
     if (code === "ENOENT" || code === "ENOTDIR") return undefined
@@ -55,9 +62,10 @@ const read = async (root: string): Promise<TreeRecord | undefined> => {
   }
 }
 
-/** The record of a tree; undefined where there is none, or none that can be read. */
-export const readRecord = (root: string): Effect.Effect<TreeRecord | undefined, WorkspaceError> =>
-  fileOperation("read", recordOf(root), () => read(root))
+const decoded = (text: string | undefined): TreeRecord | undefined =>
+  text === undefined ? undefined : Option.getOrUndefined(decode(text))
+
+const read = async (root: string): Promise<TreeRecord | undefined> => decoded(await readText(recordOf(root)))
 
 /** The trees that this process has open, in whichever workspace. */
 const openHere = new Set<string>()
@@ -85,7 +93,7 @@ const createWhole = async (file: string, text: string): Promise<void> => {
   try {
     await fs.link(aside, file)
   } catch (error) {
-    if (codeOf(error) === "EEXIST") throw error
+    if (codeOf(error) === "EEXIST" || codeOf(error) === "ENOENT") throw error
     // A file system without hard links.
     await fs.writeFile(file, text, { flag: "wx" })
   } finally {
@@ -113,8 +121,94 @@ const textOf = (address: Address, commit: string | undefined, kept: boolean) =>
     pid: kept ? null : process.pid,
     startTicks: kept ? null : startTicksOf(process.pid),
     ...thisMachine(),
-    ...(commit === undefined ? {} : { commit })
+    ...(commit === undefined ? {} : { commit }),
+    mark: randomBytes(8).toString("hex")
   })
+
+/** The file that whoever succeeds the owner of a record creates. `text` is the record's. */
+export const successorOf = (file: string, text: string): string =>
+  `${file}.after-${createHash("sha256").update(text).digest("hex").slice(0, 16)}`
+
+/** A file that cannot be read may be half written where there are no hard links. After so long its writer is dead. */
+const writtenWithinMillis = 60_000
+
+const isLeft = async (file: string, record: TreeRecord | undefined, nowMillis: number): Promise<boolean> =>
+  record === undefined
+    ? nowMillis - ((await entryAt(file))?.mtimeMs ?? nowMillis) > writtenWithinMillis
+    : livenessOf(record) === "left"
+
+/** Puts `text` in the place of the record `before`, whose owner is dead. Says who did, where somebody else was faster. */
+const takeOver = async (
+  file: string,
+  before: string,
+  text: string,
+  nowMillis: number
+): Promise<"taken" | "changed" | { readonly by: TreeRecord | undefined }> => {
+  const dead: Array<string> = []
+  for (let last = before;;) {
+    const successor = successorOf(file, last)
+    try {
+      await createWhole(successor, text)
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error
+      const found = await readText(successor)
+      if (found === undefined) return "changed"
+      const by = decoded(found)
+      if (!await isLeft(successor, by, nowMillis)) return { by }
+      dead.push(successor)
+      last = found
+      continue
+    }
+    // From here on nobody else replaces this record. But somebody may have, before.
+    try {
+      if (await readText(file) === before) {
+        await fs.rename(successor, file)
+        for (const each of dead) await fs.rm(each, { force: true })
+        return "taken"
+      }
+    } catch (error) {
+      await fs.rm(successor, { force: true })
+      throw error
+    }
+    await fs.rm(successor, { force: true })
+    return "changed"
+  }
+}
+
+/** More often nobody is overtaken by others who come and go. */
+const attempts = 20
+
+/** Claims the record: what was written down before, or who has it. */
+const claimRecord = async (
+  root: string,
+  address: Address,
+  nowMillis: number
+): Promise<{ readonly before: TreeRecord | undefined } | { readonly owner: string }> => {
+  const file = recordOf(root)
+  const named = (record: TreeRecord | undefined) => ({
+    owner: record === undefined ? "another process" : `process ${record.pid} on ${record.host}`
+  })
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    try {
+      await fs.mkdir(Path.dirname(file), { recursive: true })
+      const text = await readText(file)
+      const before = decoded(text)
+      if (livenessOf(before) !== "left") return named(before)
+      const mine = textOf(address, before?.commit, false)
+      if (text === undefined) {
+        await createWhole(file, mine)
+        return { before }
+      }
+      const result = await takeOver(file, text, mine, nowMillis)
+      if (result === "taken") return { before }
+      if (result !== "changed") return named(result.by)
+    } catch (error) {
+      // Somebody else wrote it first, or removed the run's directory because it was empty. Then it is looked at again.
+      if (codeOf(error) !== "EEXIST" && codeOf(error) !== "ENOENT") throw error
+    }
+  }
+  return named(undefined)
+}
 
 /**
  * Takes a tree for this process. Fails where it is open, here or in another process that lives; what nobody has any more
@@ -124,42 +218,13 @@ export const claimTree = (root: string, address: Address): Effect.Effect<TreeRec
   Effect.gen(function*() {
     const inUse = (owner?: string) =>
       WorkspaceError.of({ _tag: "TreeInUse", path: root, ...(owner === undefined ? {} : { owner }) })
-    const file = recordOf(root)
     // Nothing comes between the question and the answer: this process has one thread.
     if (openHere.has(root)) return yield* inUse()
     openHere.add(root)
     const claim = Effect.gen(function*() {
-      const before = yield* readRecord(root)
-      const owner = livenessOf(before)
-      if (owner === "elsewhere" || owner === "unknown") {
-        return yield* inUse(`process ${before!.pid} on ${before!.host}`)
-      }
-      const taken = yield* fileOperation("create", file, async () => {
-        await fs.mkdir(Path.dirname(file), { recursive: true })
-        const aside = `${file}.${randomBytes(6).toString("hex")}`
-        try {
-          await fs.rename(file, aside)
-          const found = await fs.readFile(aside, "utf8")
-          await fs.rm(aside, { force: true })
-          // Somebody else was faster in taking it over: it is theirs.
-          const now = Option.getOrUndefined(decode(found))
-          if (now?.pid !== before?.pid || now?.startTicks !== before?.startTicks) {
-            await createWhole(file, found)
-            return false
-          }
-        } catch (error) {
-          if (codeOf(error) !== "ENOENT") throw error
-        }
-        try {
-          await createWhole(file, textOf(address, before?.commit, false))
-        } catch (error) {
-          if (codeOf(error) === "EEXIST") return false
-          throw error
-        }
-        return true
-      })
-      if (!taken) return yield* inUse("another process")
-      return before
+      const nowMillis = yield* Clock.currentTimeMillis
+      const claimed = yield* fileOperation("claim", root, () => claimRecord(root, address, nowMillis))
+      return "owner" in claimed ? yield* inUse(claimed.owner) : claimed.before
     })
     return yield* Effect.onError(claim, () => Effect.sync(() => openHere.delete(root)))
   })
@@ -217,9 +282,13 @@ export const tidyRun = (run: string): Effect.Effect<void, WorkspaceError> =>
   fileOperation("tidy", run, async () => {
     if (!(await entryAt(run))?.isDirectory()) return
     for (const name of await fs.readdir(run)) {
-      const record = /^(\.owner-.+\.json)\.[0-9a-f]{12}$/s.exec(name)?.[1]
+      const [, record, successor, aside] =
+        /^(\.owner-.+?\.json)(\.after-[0-9a-f]{16})?(\.[0-9a-f]{12})?$/s.exec(name) ?? []
       const root = record === undefined ? undefined : treeOf(Path.join(run, record))
-      if (root === undefined || ownerOf(root, await read(root)) !== "left") continue
+      if (root === undefined || (successor === undefined && aside === undefined)) continue
+      const text = await readText(recordOf(root))
+      // A successor counts as long as there is the record that it succeeds.
+      if (aside === undefined ? text !== undefined : ownerOf(root, decoded(text)) !== "left") continue
       await fs.rm(Path.join(run, name), { force: true })
     }
     await removeIfEmpty(run)
