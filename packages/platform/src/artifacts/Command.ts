@@ -130,7 +130,10 @@ const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifa
       const isThere = yield* Effect.catch(
         attempt(() => isMade(request.tree, output)),
         (detail) =>
-          fail("refused", `leaves ${JSON.stringify(output)} outside of the tree: ${detail}`, { ended, logTail })
+          fail("refused", `ended well, but its output ${JSON.stringify(output)} cannot be taken: ${detail}`, {
+            ended,
+            logTail
+          })
       )
       if (isThere) continue
       const what = `ended well but did not make ${request.tree}/${output}, which build.cache.outputs names`

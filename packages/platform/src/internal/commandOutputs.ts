@@ -1,8 +1,8 @@
 /**
  * The files that a build leaves in its tree: found without leaving the tree, copied, and told by their content.
  *
- * A tree holds what an agent wrote. A directory on the way to an output can be a link to anywhere; it is then neither
- * read nor written through.
+ * A tree holds what an agent wrote. An output, or a directory on the way to it, can be a link to anywhere: within the
+ * tree it is followed, and out of it neither read nor written through.
  */
 import { createHash, type Hash } from "node:crypto"
 import { constants, createReadStream, createWriteStream, type Stats } from "node:fs"
@@ -32,25 +32,53 @@ export const outputProblem = (output: string): string | undefined => {
   return undefined
 }
 
-/** The absolute path of an output. Throws where a directory that leads to it is none: a link, or a file. */
-export const placeOf = async (tree: string, output: string): Promise<string> => {
+const leadsNowhere: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "ELOOP"])
+
+const realPathOf = (path: string): Promise<string | undefined> =>
+  fs.realpath(path).catch((error: unknown) => {
+    if (leadsNowhere.has((error as NodeJS.ErrnoException).code)) return undefined
+    throw error
+  })
+
+/** Throws where a real path is not below the tree's, or is git's own. */
+const checkWithin = (tree: string, path: string): void => {
+  const parts = Path.relative(tree, path).split(Path.sep)
+  if (parts[0] === ".." || Path.isAbsolute(parts[0]!)) throw new Error(`it leads out of the tree, to ${path}`)
+  if (parts[0] === "") throw new Error("it leads to the tree itself")
+  if (parts.some((part) => part.toLowerCase() === ".git")) throw new Error(`it leads into git's own data, to ${path}`)
+}
+
+/** Where an output really is, links followed; undefined where nothing is. Throws where it cannot be taken from there. */
+const foundAt = async (tree: string, output: string): Promise<string | undefined> => {
+  const found = await realPathOf(Path.join(tree, ...partsOf(output)))
+  if (found !== undefined) checkWithin(await fs.realpath(tree), found)
+  return found
+}
+
+/** Where an output is put: links on the way are followed, and itself is none. Throws where nothing can be put there. */
+const placeOf = async (tree: string, output: string): Promise<string> => {
+  const root = await fs.realpath(tree)
   const parts = partsOf(output)
-  let at = tree
+  let at = root
   for (const part of parts.slice(0, -1)) {
     at = Path.join(at, part)
     const stat = await statOf(at)
-    if (stat === undefined) break
-    if (!stat.isDirectory()) throw new Error(`${at} is a ${stat.isSymbolicLink() ? "link" : "file"}, not a directory`)
+    if (stat?.isSymbolicLink() === true) {
+      const real = await realPathOf(at)
+      if (real === undefined) throw new Error(`${at} is a link to nothing`)
+      if (real !== root) checkWithin(root, real)
+      at = real
+    }
   }
-  return Path.join(tree, ...parts)
+  return Path.join(at, parts.at(-1)!)
 }
 
-/** Whether the build made this output. */
+/** Whether the build made this output. Throws, and says why, where it is nothing of the tree. */
 export const isMade = async (tree: string, output: string): Promise<boolean> =>
-  await statOf(await placeOf(tree, output)) !== undefined
+  await foundAt(tree, output) !== undefined
 
 /**
- * Copied as they are: links stay links, so nothing outside of the tree is copied. Shares blocks where the disk can. Aborted, it
+ * Copied as they are: links in an output stay links, so nothing outside of the tree is copied. Shares blocks where the disk can. Aborted, it
  * throws when it is at rest, and leaves a part.
  */
 export const copyOutputs = async (
@@ -60,7 +88,8 @@ export const copyOutputs = async (
   signal: AbortSignal
 ): Promise<void> => {
   for (const output of outputs) {
-    const source = await placeOf(from, output)
+    const source = await foundAt(from, output)
+    if (source === undefined) throw new Error(`there is no ${Path.join(from, output)}`)
     const target = await placeOf(to, output)
     // What is there would be mixed with what is copied.
     await fs.rm(target, { recursive: true, force: true })

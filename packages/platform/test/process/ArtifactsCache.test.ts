@@ -167,10 +167,55 @@ describe("a build cache", () => {
       fs.symlinkSync(outside, Path.join(linked.tree, "dist"))
       const error = yield* Effect.flip(build(options, linked))
       assert.strictEqual(error.failure, "refused")
-      assert.match(error.message, /dist is a link, not a directory/)
+      assert.match(error.message, /"dist\/out" cannot be taken: it leads out of the tree, to .*outside\/out/)
       yield* build(options, yield* requestIn(home, "aaaa"))
       assert.strictEqual((yield* Effect.flip(build(options, linked))).failure, "refused")
       assert.strictEqual(fs.readFileSync(Path.join(outside, "out"), "utf8"), "not of the tree")
+    }).pipe(Effect.scoped))
+
+  it.live("takes no output that is itself a link out of the tree, into git's data, or to nothing", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      fs.mkdirSync(Path.join(home, "outside"))
+      for (
+        const [target, failure] of [
+          ["../outside", "refused"],
+          [Path.join(home, "outside"), "refused"],
+          [".git", "refused"],
+          [".", "refused"],
+          ["/nowhere/at/all", "nothing-built"],
+          ["dist", "nothing-built"]
+        ] as const
+      ) {
+        const request = yield* requestIn(home, "aaaa")
+        fs.mkdirSync(Path.join(request.tree, ".git"))
+        const argv = node(`require("node:fs").symlinkSync(${JSON.stringify(target)}, "dist")`)
+        const error = yield* Effect.flip(build(caching(home, { argv }), request))
+        assert.strictEqual(error.failure, failure, target)
+      }
+      assert.isFalse(fs.existsSync(Path.join(home, "cache")))
+    }).pipe(Effect.scoped))
+
+  it.live("follows links within the tree: what they lead to is kept and brought back, as files", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const script = "const fs = require('node:fs'); fs.mkdirSync('real'); fs.writeFileSync('real/out', 'built');" +
+        "fs.symlinkSync('real', 'dist'); fs.appendFileSync('../built', process.env.ESPALIER_COMMIT + '\\n')"
+      for (const outputs of [["dist"], ["dist/out"]]) {
+        const options = caching(home, { argv: node(script), cache: { directory: Path.join(home, "cache"), outputs } })
+        yield* build(options, yield* requestIn(home, "aaaa"))
+        const fresh = yield* requestIn(home, "aaaa")
+        yield* build(options, fresh)
+        assert.deepStrictEqual(fs.readdirSync(fresh.tree), ["dist"])
+        assert.strictEqual(fs.readFileSync(Path.join(fresh.tree, "dist/out"), "utf8"), "built")
+        // The same link may also be in the commit.
+        const linked = yield* requestIn(home, "aaaa")
+        fs.mkdirSync(Path.join(linked.tree, "real"))
+        fs.symlinkSync("real", Path.join(linked.tree, "dist"))
+        yield* build(options, linked)
+        assert.strictEqual(fs.readFileSync(Path.join(linked.tree, "dist/out"), "utf8"), "built")
+      }
+      assert.deepStrictEqual(builds(home), ["aaaa", "aaaa"])
     }).pipe(Effect.scoped))
 
   it.live("refuses outputs that are no paths below the tree", () =>
