@@ -69,14 +69,32 @@ describe("taking secrets out", () => {
     assert.strictEqual(clean("none is here"), "none is here")
   })
 
+  it("finds a secret in base64 of something longer, wherever it stands there", () => {
+    fc.assert(fc.property(
+      fc.string({ unit: "binary", minLength: 8 }).filter((text) => text.trim() === text && !/^\0|\0$/.test(text)),
+      fc.uint8Array({ maxLength: 7 }),
+      fc.uint8Array({ maxLength: 7 }),
+      fc.constantFrom("base64" as const, "base64url" as const),
+      (secret, before, after, encoding) => {
+        const encoded = Buffer.concat([before, Buffer.from(secret), after]).toString(encoding)
+        const left = redactor([Redacted.make(secret)])(encoded).split("<redacted>")
+        assert.strictEqual(left.length, 2)
+        // Of the secret, less than a byte at each end.
+        assert.isAtMost(left[0]!.length, Math.ceil(before.length * 8 / 6))
+        assert.isAtMost(left[1]!.length, Math.ceil(after.length * 8 / 6) + 3)
+      }
+    ))
+  })
+
   it("finds a secret without the white space around it, and takes a short one for none, whatever surrounds it", () => {
     const clean = redactor([
       Redacted.make(" a-long-secret\n"),
+      Redacted.make("another-secret\0"),
       Redacted.make("  none      "),
       Redacted.make("        ")
     ])
     const plain = Buffer.from("a-long-secret").toString("base64")
-    assert.strictEqual(clean(`a-long-secret ${plain}`), "<redacted> <redacted>")
+    assert.strictEqual(clean(`a-long-secret ${plain} another-secret`), "<redacted> <redacted> <redacted>")
     const harmless = `  none      and none, ${Buffer.from("  none      ").toString("base64")}           `
     assert.strictEqual(clean(harmless), harmless)
   })
