@@ -54,6 +54,30 @@ describe("a plain copy", () => {
       }).pipe(Effect.scoped)
     ))
 
+  it.live("is not made where the directory for trees is the source, or above it", () =>
+    onCopySource((source) =>
+      Effect.gen(function*() {
+        const before = fingerprint(source.home)
+        const link = Path.join(source.home, "..", `${Path.basename(source.home)}-link`)
+        fs.symlinkSync(source.source, link)
+        for (const directory of [source.source, `${source.source}/`, source.home, link, "/"]) {
+          const workspace = yield* PlainCopy.make({ source: source.source, directory })
+          const attempts = [
+            Effect.scoped(workspace.open({ run: "src", node: "main.ts", base: "HEAD" })),
+            workspace.sweep("src"),
+            workspace.resolve("HEAD")
+          ]
+          for (const attempt of attempts) {
+            const error = yield* Effect.flip(attempt)
+            assert.strictEqual(error.reason._tag, "DirectoryRefused")
+            assert.match(error.message, /Choose a directory that is empty and used for nothing else/)
+          }
+        }
+        fs.rmSync(link)
+        assert.strictEqual(fingerprint(source.home), before)
+      })
+    ))
+
   it.live("leaves out what is ignored, there and here, but for what was written on purpose", () =>
     onCopySource((source, workspace) =>
       Effect.gen(function*() {
@@ -150,8 +174,8 @@ describe("a plain copy", () => {
           assert.isFalse(fs.existsSync(Path.join(path, "left")))
         }
         assert.isTrue((yield* reopen).adopted)
-        fs.mkdirSync(Path.join(source.trees, "run", ".making-other"))
-        assert.deepStrictEqual(yield* workspace.sweep("run"), [Path.join(source.trees, "run", ".making-other"), path])
+        fs.mkdirSync(Path.join(source.trees, "run", ".making-node"))
+        assert.deepStrictEqual(yield* workspace.sweep("run"), [Path.join(source.trees, "run", ".making-node"), path])
       })
     ))
 })

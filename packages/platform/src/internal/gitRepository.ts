@@ -119,6 +119,13 @@ const sourcePaths = (
     return specs
   })
 
+/** Fails where the directory for trees is the source, or above it. Both are real paths. */
+export const requireApart = (directory: string, source: string): Effect.Effect<void, WorkspaceError> => {
+  const below = Path.relative(directory, source)
+  const isBeside = below === ".." || below.startsWith(`..${Path.sep}`) || Path.isAbsolute(below)
+  return isBeside ? Effect.void : Effect.fail(WorkspaceError.of({ _tag: "DirectoryRefused", directory, source }))
+}
+
 /** The real path of what exists of a path, and the rest of it as it is. */
 export const realOrPlanned = async (path: string): Promise<string> => {
   try {

@@ -166,6 +166,38 @@ export const diskCases = (check: Check): ReadonlyArray<Case> => [
     }).pipe(Effect.scoped)),
 
   check(
+    "what nobody made for a tree is neither replaced, dropped nor swept",
+    (workspace) =>
+      Effect.gen(function*() {
+        const path = yield* Effect.scoped(Effect.map(openAt(workspace, "photos"), (tree) => tree.path))
+        const run = Path.dirname(path)
+        for (const directory of ["photos", "other", ".making-other", ".hidden"]) {
+          fs.mkdirSync(Path.join(run, directory), { recursive: true })
+          fs.writeFileSync(Path.join(run, directory, "precious"), "")
+        }
+        fs.writeFileSync(Path.join(run, "file"), "")
+        const before = fs.readdirSync(run, { recursive: true }).sort()
+        for (const node of ["photos", "other", "file"]) {
+          const error = yield* Effect.flip(Effect.scoped(openAt(workspace, node)))
+          assert.equal(error.reason._tag, "PlaceTaken")
+          assert.ok(error.message.includes(Path.join(run, node)))
+          assert.match(error.message, /Choose a directory for the trees that is empty/)
+          assert.equal(
+            yield* reasonOf(Effect.scoped(workspace.reopen({ run: "run", node, commit: "HEAD" }))),
+            "PlaceTaken"
+          )
+          assert.equal(yield* workspace.drop({ run: "run", node }), false)
+        }
+        assert.deepEqual(yield* workspace.trees, [])
+        assert.deepEqual(yield* workspace.sweep("run"), [])
+        assert.deepEqual(fs.readdirSync(run, { recursive: true }).sort(), before)
+        // Where it is gone, nothing is in the way of the tree.
+        fs.rmSync(run, { recursive: true })
+        yield* Effect.scoped(openAt(workspace, "photos"))
+      })
+  ),
+
+  check(
     "a tree is gone from the disk with its scope, and one that is kept stands as it was left",
     (workspace) =>
       Effect.gen(function*() {

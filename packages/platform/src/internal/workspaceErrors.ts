@@ -57,6 +57,15 @@ export const TreeInUse = Schema.TaggedStruct("TreeInUse", {
 /** The tree was closed, or was opened by another workspace. */
 export const TreeClosed = Schema.TaggedStruct("TreeClosed", { path: Schema.String })
 
+/** Something stands where a tree would be made, and nothing says that this workspace made it. */
+export const PlaceTaken = Schema.TaggedStruct("PlaceTaken", { path: Schema.String })
+
+/** The directory for trees is the source itself, or holds it. */
+export const DirectoryRefused = Schema.TaggedStruct("DirectoryRefused", {
+  directory: Schema.String,
+  source: Schema.String
+})
+
 /** The experiment's branch is checked out somewhere that is not this workspace's to remove. */
 export const BranchInUse = Schema.TaggedStruct("BranchInUse", {
   branch: Schema.String,
@@ -119,6 +128,8 @@ export const WorkspaceErrorReason = Schema.Union([
   NestedRepository,
   PathRefused,
   TreeInUse,
+  PlaceTaken,
+  DirectoryRefused,
   TreeClosed,
   BranchInUse,
   GitMissing,
@@ -164,6 +175,18 @@ const describe = (reason: WorkspaceErrorReason): string => {
     case "TreeInUse":
       return `The tree ${reason.path} is open already${reason.owner === undefined ? "" : ` in ${reason.owner}`}. ` +
         `Close the scope that holds it first, or give the experiment a name of its own`
+    case "PlaceTaken":
+      return `${
+        quoted(reason.path)
+      } stands where a tree would be made, and nothing says that this workspace made it, so ` +
+        `it is left as it is. Choose a directory for the trees that is empty and used for nothing else, or move it away`
+    case "DirectoryRefused":
+      return `The directory for trees ${quoted(reason.directory)} ` +
+        `${
+          reason.directory === reason.source ? "is the source itself" : `holds the source ${quoted(reason.source)}`
+        }, ` +
+        `so trees would come in among files that are not theirs. Choose a directory that is empty and used for nothing ` +
+        `else, beside the source or below it`
     case "TreeClosed":
       return `The tree ${reason.path} is not open in this workspace: its scope was closed, or another workspace ` +
         `opened it. Open it again with reopen`

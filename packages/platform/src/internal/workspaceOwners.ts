@@ -52,6 +52,23 @@ const treeOf = (record: string): string | undefined => {
   return name === undefined ? undefined : Path.join(Path.dirname(record), name)
 }
 
+/** What `removeWhole` gives a tree before it is removed. */
+const isRemains = (name: string): boolean => /^\.removed-[0-9a-f]{12}$/.test(name)
+
+/** Whether somebody took this place for a tree. A record that cannot be read says so too: a machine went down over it. */
+const isRecorded = async (root: string): Promise<boolean> => (await entryAt(recordOf(root)))?.isFile() === true
+
+/**
+ * Whether something stands where a tree would be that nobody wrote down: it is somebody else's. A record is made before its
+ * tree and removed after it, so it is asked for before and after. An empty directory is nothing to lose.
+ */
+const isForeign = async (root: string): Promise<boolean> => {
+  if (await isRecorded(root)) return false
+  const entry = await entryAt(root)
+  if (entry === undefined || (entry.isDirectory() && (await fs.readdir(root)).length === 0)) return false
+  return !(await isRecorded(root))
+}
+
 const readText = async (file: string): Promise<string | undefined> => {
   try {
     return await fs.readFile(file, "utf8")
@@ -213,8 +230,15 @@ const claimRecord = async (
 /**
  * Takes a tree for this process. Fails where it is open, here or in another process that lives; what nobody has any more
  * is taken over. Returns what was written down before.
+ *
+ * What stands there without a record is not taken (`PlaceTaken`): it would be replaced by the tree. `isOurs` is asked
+ * about it where a layer can tell otherwise.
  */
-export const claimTree = (root: string, address: Address): Effect.Effect<TreeRecord | undefined, WorkspaceError> =>
+export const claimTree = (
+  root: string,
+  address: Address,
+  isOurs: Effect.Effect<boolean, WorkspaceError> = Effect.succeed(false)
+): Effect.Effect<TreeRecord | undefined, WorkspaceError> =>
   Effect.gen(function*() {
     const inUse = (owner?: string) =>
       WorkspaceError.of({ _tag: "TreeInUse", path: root, ...(owner === undefined ? {} : { owner }) })
@@ -222,6 +246,9 @@ export const claimTree = (root: string, address: Address): Effect.Effect<TreeRec
     if (openHere.has(root)) return yield* inUse()
     openHere.add(root)
     const claim = Effect.gen(function*() {
+      if ((yield* fileOperation("look at", root, () => isForeign(root))) && !(yield* isOurs)) {
+        return yield* WorkspaceError.of({ _tag: "PlaceTaken", path: root })
+      }
       const nowMillis = yield* Clock.currentTimeMillis
       const claimed = yield* fileOperation("claim", root, () => claimRecord(root, address, nowMillis))
       return "owner" in claimed ? yield* inUse(claimed.owner) : claimed.before
@@ -230,8 +257,12 @@ export const claimTree = (root: string, address: Address): Effect.Effect<TreeRec
   })
 
 /** Takes a tree to remove it; false where somebody has it. */
-export const claimLeft = (root: string, address: Address): Effect.Effect<boolean, WorkspaceError> =>
-  claimTree(root, address).pipe(
+export const claimLeft = (
+  root: string,
+  address: Address,
+  isOurs?: Effect.Effect<boolean, WorkspaceError>
+): Effect.Effect<boolean, WorkspaceError> =>
+  claimTree(root, address, isOurs).pipe(
     Effect.as(true),
     Effect.catchReason("WorkspaceError", "TreeInUse", () => Effect.succeed(false))
   )
@@ -260,7 +291,10 @@ export const forgetTree = (root: string): Effect.Effect<void, WorkspaceError> =>
     Effect.ensuring(Effect.sync(() => openHere.delete(root)))
   )
 
-/** What stands below the directory of one run: trees, what is left of them, and records without a tree. */
+/**
+ * What stands below the directory of one run: trees, what is left of them, and records without a tree. What nobody wrote
+ * down is not among it.
+ */
 const standingIn = async (run: string): Promise<ReadonlyArray<StandingTree>> => {
   // A link in the place of the run's directory is none of ours.
   if (!(await entryAt(run))?.isDirectory()) return []
@@ -271,6 +305,7 @@ const standingIn = async (run: string): Promise<ReadonlyArray<StandingTree>> => 
   for (const path of [...new Set([...directories, ...recorded])].sort()) {
     // What is being made beside a tree belongs to whoever has the tree.
     const root = Path.join(run, Path.basename(path).replace(/^\.making-/, ""))
+    if (!isRemains(Path.basename(path)) && !(await isRecorded(root))) continue
     const record = await read(root)
     found.push({ path, run: record?.run, node: record?.node, owner: ownerOf(root, record) })
   }

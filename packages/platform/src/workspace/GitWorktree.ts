@@ -25,6 +25,7 @@ import {
   locateRepository,
   realOrPlanned,
   type Repository,
+  requireApart,
   requirePrefix,
   resolveRef
 } from "../internal/gitRepository.ts"
@@ -107,15 +108,26 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
     let found: Repository | undefined
     const repository = Effect.suspend(() =>
       found === undefined
-        ? Effect.tap(locateRepository(git, options.repository), (located) =>
-          Effect.sync(() => {
-            found = located
-          }))
+        ? Effect.gen(function*() {
+          const located = yield* locateRepository(git, options.repository)
+          const trees = yield* directory
+          yield* requireApart(trees, Path.join(located.repository, located.prefix))
+          yield* requireApart(trees, located.repository)
+          return found = located
+        })
         : Effect.succeed(found)
     )
 
     // Git records real paths; ours have to be the same to be found among its own.
     const directory = fileOperation("look at", options.directory, () => realOrPlanned(Path.resolve(options.directory)))
+    // A record may be gone, with a cleaning of files that begin with a dot. A branch of ours says whose it is as well.
+    const ownTrees = (source: Repository, trees: string) =>
+      Effect.map(registeredTrees(git, source, trees), (registered) =>
+        new Set(
+          registered.filter(({ branch }) => branch?.startsWith("refs/heads/espalier/") === true).map(({ path }) => path)
+        ))
+    const isOwn = (source: Repository, trees: string, root: string) =>
+      Effect.map(ownTrees(source, trees), (own) => own.has(root))
     const worktreeOf = (tree: Tree): Effect.Effect<Worktree, WorkspaceError> =>
       Effect.suspend(() => {
         for (const { path, worktree } of open.values()) {
@@ -155,7 +167,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         const entry: { worktree: Worktree | undefined; readonly path: string } = { worktree: undefined, path }
         // Registered before anything is made, so that an interruption half-way removes what is there.
         yield* Effect.acquireRelease(
-          Effect.tap(claimTree(root, request), Effect.sync(() => open.set(root, entry))),
+          Effect.tap(claimTree(root, request, isOwn(source, trees, root)), Effect.sync(() => open.set(root, entry))),
           () =>
             Effect.flatMap(request.keep ?? Effect.succeed(false), (stays) =>
               // One that is not whole is of no use to anybody.
@@ -257,13 +269,13 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
           const trees = yield* directory
           const root = Path.join(trees, safeName(address.run), safeName(address.node))
           const standing = yield* treesOfRun(Path.dirname(root))
-          const recorded = yield* registeredTrees(git, source, trees)
+          const own = yield* isOwn(source, trees, root)
           if (
-            ![...standing, ...recorded].some(({ path }) =>
+            !own && !standing.some(({ path }) =>
               path === root
             )
           ) return false
-          yield* claimTree(root, address)
+          yield* claimTree(root, address, Effect.succeed(own))
           yield* Effect.onError(remove(source, trees, root), () => Effect.ignore(leaveTree(root, address, undefined)))
           return true
         }).pipe(Effect.uninterruptible),
@@ -274,7 +286,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
           const trees = yield* directory
           const top = Path.join(trees, safeName(run))
           const standing = yield* treesOfRun(top)
-          const recorded = (yield* registeredTrees(git, source, trees)).map((tree) => tree.path)
+          const recorded = [...yield* ownTrees(source, trees)]
           const left = new Set([
             ...standing.filter(({ owner }) => owner === "left").map(({ path }) => path),
             ...recorded.filter((path) => Path.dirname(path) === top && !standing.some((tree) => tree.path === path))
@@ -292,7 +304,10 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
             // this process ends.
             const isGone = yield* Effect.uninterruptible(
               isTree
-                ? Effect.tap(claimLeft(path, { run, node }), (isOurs) => isOurs ? gone : Effect.void)
+                ? Effect.tap(
+                  claimLeft(path, { run, node }, isOwn(source, trees, path)),
+                  (isOurs) => isOurs ? gone : Effect.void
+                )
                 : Effect.as(gone, true)
             )
             if (isGone) removed.push(path)

@@ -32,7 +32,7 @@ import {
 } from "../internal/copyTree.ts"
 import { cleanIdentity } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
-import { realOrPlanned } from "../internal/gitRepository.ts"
+import { realOrPlanned, requireApart } from "../internal/gitRepository.ts"
 import { policyOf } from "../internal/guard.ts"
 import { checkTree } from "../internal/guardCheck.ts"
 import {
@@ -113,6 +113,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         () => realOrPlanned(Path.resolve(options.directory))
       )
       const root = yield* fileOperation("look at", options.source, () => realOrPlanned(Path.resolve(options.source)))
+      yield* requireApart(directory, root)
       const excluded = new Set<string>()
       for (const path of [directory, ...options.excluded ?? []]) {
         const real = yield* fileOperation("look at", path, () => realOrPlanned(Path.resolve(root, path)))

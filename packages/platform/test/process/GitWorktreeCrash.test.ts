@@ -66,7 +66,7 @@ describe("what a crash leaves behind", () => {
       })
     ))
 
-  it.live("can be in any state: locked, without its .git, without its directory, or only a directory", () =>
+  it.live("can be in any state: locked, without its .git, without its directory, or only an empty directory", () =>
     onSource((source, workspace) =>
       Effect.gen(function*() {
         const path = Path.join(source.trees, "run", "node")
@@ -75,7 +75,6 @@ describe("what a crash leaves behind", () => {
           () => fs.rmSync(Path.join(path, ".git")),
           () => fs.rmSync(path, { recursive: true }),
           () => source.git("worktree", "remove", "--force", path) && fs.mkdirSync(path),
-          () => source.git("worktree", "remove", "--force", path) && fs.writeFileSync(path, "a file"),
           () => fs.writeFileSync(Path.join(source.repository, ".git", "worktrees", "node", "index.lock"), "")
         ]
         for (const leave of states) {
@@ -96,6 +95,8 @@ describe("what a crash leaves behind", () => {
         Effect.gen(function*() {
           source.git("worktree", "add", "--quiet", "--detach", Path.join(source.trees, "run", "torn"))
           fs.writeFileSync(Path.join(source.repository, ".git", "worktrees", "torn", "commondir"), "")
+          // Whoever made it had written down that it is a tree, before it was one.
+          fs.writeFileSync(Path.join(source.trees, "run", ".owner-torn.json"), "")
           assert.throws(() => source.git("worktree", "list"), /failed to read/)
           const tree = yield* open(workspace)
           assert.strictEqual(yield* workspace.read(tree, "README.md"), "A pipeline\n")

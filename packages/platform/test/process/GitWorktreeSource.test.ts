@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as Path from "node:path"
+import type { WorkspaceError } from "../../src/Workspace.ts"
 import { fingerprint, git } from "./support/gitSource.ts"
 import { errorOf, files, onSource, open, workspaceAt } from "./support/onSource.ts"
 
@@ -14,6 +15,28 @@ describe("a source that cannot be used is refused with a remedy", () => {
         const error = yield* errorOf(workspace.resolve("HEAD"))
         assert.strictEqual(error.reason._tag, "NotARepository")
         assert.match(error.message, /plain is not in a git repository.* git init && git add \. && git commit/)
+      })
+    ))
+
+  it.live("a directory for trees that is the source, its repository, or above them", () =>
+    onSource((source) =>
+      Effect.gen(function*() {
+        const before = fingerprint(source)
+        const below = Path.join(source.repository, "src")
+        for (const directory of [source.repository, below, source.home, "/"]) {
+          const workspace = yield* workspaceAt({ ...source.options, repository: below, directory })
+          const attempts: ReadonlyArray<Effect.Effect<unknown, WorkspaceError>> = [
+            Effect.scoped(workspace.open({ run: "src", node: "main.ts", base: "HEAD" })),
+            workspace.sweep("src"),
+            workspace.resolve("HEAD")
+          ]
+          for (const attempt of attempts) {
+            const error = yield* errorOf(attempt)
+            assert.strictEqual(error.reason._tag, "DirectoryRefused")
+            assert.match(error.message, /Choose a directory that is empty and used for nothing else/)
+          }
+        }
+        assert.strictEqual(fingerprint(source), before)
       })
     ))
 
