@@ -44,7 +44,7 @@ import {
   isTerminal,
   type JobHandle,
   type JobRequest,
-  LaunchFailed,
+  type LaunchFailed,
   type TerminalStatus
 } from "../Execution.ts"
 import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
@@ -53,7 +53,7 @@ import { spawnWrapper, type Wrapper } from "../internal/processLaunch.ts"
 import { lastLine } from "../internal/processLog.ts"
 import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Cancel, Command } from "../internal/processRecords.ts"
-import { problemOf } from "../internal/processRequest.ts"
+import { failureOf, problemOf, problemOfKey } from "../internal/processRequest.ts"
 import { decideStatus, isVisible } from "../internal/processStatus.ts"
 import { makeStore, rootOf } from "../internal/processStore.ts"
 import { thisMachine } from "../internal/processTable.ts"
@@ -87,20 +87,7 @@ export const make = (options: Options): Execution["Service"] => {
   const store = makeStore(directory)
 
   const launch = Effect.fn("LocalProcess.launch")(function*(request: JobRequest) {
-    const program = request.argv[0] ?? ""
-    const fail = (
-      reason: LaunchFailed["reason"],
-      problem: string,
-      more: { readonly code?: string; readonly cause?: unknown } = {}
-    ) =>
-      new LaunchFailed({
-        key: request.key,
-        program,
-        reason,
-        code: more.code ?? null,
-        ...("cause" in more ? { cause: more.cause } : {}),
-        message: `The job ${JSON.stringify(request.key)} was not launched: ${problem}.`
-      })
+    const fail = failureOf(request)
     const infrastructure = (cause: unknown) =>
       fail("Infrastructure", `its directory ${store.directoryOf(id)} cannot be used: ${cause}`, { cause })
 
@@ -194,6 +181,7 @@ export const make = (options: Options): Execution["Service"] => {
   })
 
   const find = Effect.fn("LocalProcess.find")(function*(key: string) {
+    if (problemOfKey(key) !== undefined) return Option.none<JobHandle>()
     return Option.fromUndefinedOr(yield* store.handle("find", jobId(key)))
   })
 

@@ -23,11 +23,11 @@ import {
   type JobRequest,
   type JobStatus,
   type JobUsage,
-  LaunchFailed,
   type LogStream,
   type TerminalStatus
 } from "../Execution.ts"
-import { graceOf } from "../internal/processDuration.ts"
+import { graceOf, shown } from "../internal/processDuration.ts"
+import { failureOf, problemOf } from "../internal/processRequest.ts"
 
 /** Something that a job prints, and when: in milliseconds since it started. */
 export interface Printed {
@@ -92,6 +92,26 @@ interface Job {
   readonly cancelled: Deferred.Deferred<void>
   /** When a cancel ends it. */
   cancelledAt: number
+}
+
+/** A time that never comes would have its job hang, and whoever waits for it under the test clock with it. */
+const problemOfScript = (script: SimulatedJob): string | undefined => {
+  const printed = (["stdout", "stderr", "metrics", "progress"] as const).flatMap((stream) => {
+    const said = script[stream]
+    return said === undefined || typeof said === "string"
+      ? []
+      : said.map((one, index) => [`${stream}[${index}].atMillis`, one.atMillis] as const)
+  })
+  const times: ReadonlyArray<readonly [string, number]> = [
+    ["durationMillis", script.durationMillis ?? 0],
+    ["delayMillis", script.delayMillis ?? 0],
+    ["lost.atMillis", script.lost?.atMillis ?? 0],
+    ...printed
+  ]
+  const wrong = times.find(([, millis]) => !(typeof millis === "number" && millis >= 0))
+  return wrong === undefined
+    ? undefined
+    : `${wrong[0]} is ${shown(wrong[1])}: a number of milliseconds from 0 is wanted`
 }
 
 /** When the job ends by itself, and how. */
@@ -171,11 +191,16 @@ export const make = (script: Script): Effect.Effect<Simulated> =>
     const idOf = (key: string): string => `simulated:${key}`
 
     const launch = Effect.fnUntraced(function*(request: JobRequest) {
+      const fail = failureOf(request)
+      const problem = problemOf(request)
+      if (problem !== undefined) return yield* fail("InvalidRequest", problem)
       const id = idOf(request.key)
       const now = yield* Clock.currentTimeMillis
       let job = jobs.get(id)
       if (job === undefined) {
         const does = script(request)
+        const problem = problemOfScript(does)
+        if (problem !== undefined) return yield* fail("InvalidRequest", `the script of the simulation: ${problem}`)
         job = {
           request,
           handle: { id, key: request.key, directory: id, argv: request.argv, host: "simulated", launchedAt: now },
@@ -188,13 +213,7 @@ export const make = (script: Script): Effect.Effect<Simulated> =>
       }
       const refused = job.script.startError
       if (refused !== undefined) {
-        return yield* new LaunchFailed({
-          key: request.key,
-          program: request.argv[0],
-          reason: "ProgramNotStarted",
-          code: refused.code,
-          message: `The job ${JSON.stringify(request.key)} was not launched: ${refused.message}.`
-        })
+        return yield* fail("ProgramNotStarted", refused.message, { code: refused.code })
       }
       return job.handle
     })

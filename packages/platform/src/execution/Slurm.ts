@@ -42,7 +42,6 @@ import {
   type JobRequest,
   type JobResources,
   type JobUsage,
-  LaunchFailed,
   type TerminalStatus
 } from "../Execution.ts"
 import { inherited } from "../internal/inheritedEnvironment.ts"
@@ -50,11 +49,16 @@ import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
 import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Command } from "../internal/processRecords.ts"
-import { problemOf } from "../internal/processRequest.ts"
+import { failureOf, problemOf, problemOfKey } from "../internal/processRequest.ts"
 import { watchFiles } from "../internal/processWatch.ts"
 import { cancelSlurm } from "../internal/slurmCancel.ts"
 import { type Programs, programs as defaultPrograms, type Running } from "../internal/slurmCommand.ts"
-import { problemOfArgument, problemOfDirectory, problemOfResources } from "../internal/slurmRequest.ts"
+import {
+  problemOfArgument,
+  problemOfDirectory,
+  problemOfProgram,
+  problemOfResources
+} from "../internal/slurmRequest.ts"
 import { makeScheduler } from "../internal/slurmScheduler.ts"
 import type { Patience } from "../internal/slurmStatus.ts"
 import { makeSlurmStore } from "../internal/slurmStore.ts"
@@ -99,6 +103,21 @@ export class SlurmOptionsInvalid extends Schema.TaggedError<SlurmOptionsInvalid>
   message: Schema.String
 }) {}
 
+/**
+ * Why the layer refuses this among its `extraArguments`; undefined where it takes it. For whoever reads options from a file
+ * and wants to tell all mistakes at once, before a layer is made.
+ *
+ * @example
+ * ```ts
+ * import * as Slurm from "@espalier/platform/execution/Slurm"
+ * import assert from "node:assert"
+ *
+ * assert.equal(Slurm.argumentRefused("--qos=low"), undefined)
+ * assert.equal(Slurm.argumentRefused("--array=1-3"), "--array is not for you to give: a key stands for one job")
+ * ```
+ */
+export const argumentRefused = (argument: string): string | undefined => problemOfArgument(argument)
+
 /** How long an interrupted launch may take to be seen through. */
 const launchBound = "10 seconds"
 
@@ -119,6 +138,12 @@ const problemOfOptions = (options: Options): SlurmOptionsInvalid | undefined => 
   }
   const directory = problemOfDirectory(options.directory)
   if (directory !== undefined) return invalid("directory", options.directory, directory)
+  const node = options.node === undefined ? undefined : problemOfProgram(options.node)
+  if (node !== undefined) return invalid("node", options.node ?? "", node)
+  for (const [name, path] of Object.entries(options.programs ?? {})) {
+    const problem = problemOfProgram(path)
+    if (problem !== undefined) return invalid("programs", path, `${name}: ${problem}`)
+  }
   const resources = problemOfResources(options.resources ?? {})
   if (resources !== undefined) return invalid("resources", JSON.stringify(options.resources), resources)
   for (const argument of options.extraArguments ?? []) {
@@ -168,19 +193,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const launch = Effect.fn("Slurm.launch")(function*(request: JobRequest) {
-    const fail = (
-      reason: LaunchFailed["reason"],
-      problem: string,
-      more: { readonly code?: string; readonly cause?: unknown } = {}
-    ) =>
-      new LaunchFailed({
-        key: request.key,
-        program: request.argv[0] ?? "",
-        reason,
-        code: more.code ?? null,
-        ...("cause" in more ? { cause: more.cause } : {}),
-        message: `The job ${JSON.stringify(request.key)} was not launched: ${problem}.`
-      })
+    const fail = failureOf(request)
     const resources: JobResources = { ...options.resources, ...request.resources }
     const problem = problemOf(request) ?? problemOfResources(resources)
     if (problem !== undefined) return yield* fail("InvalidRequest", problem)
@@ -267,6 +280,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const find = Effect.fn("Slurm.find")(function*(key: string) {
+    if (problemOfKey(key) !== undefined) return Option.none<JobHandle>()
     const id = jobId(key)
     const found = yield* settle("find", id, key)
     const handle: JobHandle | undefined = found === undefined ? undefined : yield* store.handle("find", id)

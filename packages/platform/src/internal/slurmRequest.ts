@@ -104,8 +104,17 @@ export const resourceArguments = (
   ].flatMap(([name, value]) => value === undefined ? [] : [`--${name}=${value}`])
 }
 
+/** Why this cannot be a program; undefined when it can. */
+export const problemOfProgram = (program: string): string | undefined =>
+  program === ""
+    ? "it is empty: name the program, or leave the option out"
+    : isPlain(program)
+    ? undefined
+    : "it holds a control character"
+
 /** Slurm gives `%` and `\` a meaning in the path of an output, and control characters break its lists. */
 export const problemOfDirectory = (directory: string): string | undefined => {
+  if (directory === "") return "it is empty: the path of a directory is wanted"
   if (directory.includes("\\")) return "it holds a backslash, which Slurm gives a meaning of its own in a path"
   return isPlain(directory) ? undefined : "it holds a control character"
 }
