@@ -327,6 +327,22 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
 ]
 
 describe("A mistake in what chooses layers is shown with its key and what is allowed:", () => {
+  it("all options of sbatch that its layer would refuse, each by its place in the list", () => {
+    const options = `options = [\n  "--qos=low",\n  "--array=1-3",\n  "--requ",\n  "--mem=1G",\n  "--qos low"\n]`
+    const result = decode(`${smallest}[execution]\nkind = "slurm"\n${options}\n`)
+    assert(Result.isFailure(result), "it was accepted")
+    assert.deepEqual(result.failure.problems.map(({ key, line, message }) => [key, line, message]), [
+      ["execution.options[2]", 15, "is not possible: --array is not for you to give: a key stands for one job"],
+      ["execution.options[3]", 15, "is not possible: --requeue is not for you to give: a job is started once"],
+      ["execution.options[4]", 15, "is not possible: --mem is not for you to give: use execution.memory"],
+      [
+        "execution.options[5]",
+        15,
+        "is not possible: it has to be one long option with its value behind an equals sign, like --qos=low or --exclusive"
+      ]
+    ])
+  })
+
   it.each(mistakes)("%s", (_name, text, key, says) => {
     const result = decode(text)
     assert(Result.isFailure(result), "it was accepted")

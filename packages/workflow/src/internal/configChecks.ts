@@ -4,13 +4,14 @@
  */
 import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
 import { MetricName } from "@espalier/platform/Evidence"
+import * as Slurm from "@espalier/platform/execution/Slurm"
 import { Option, Schema } from "effect"
 import { baselineSeed } from "../Experiment.ts"
 import { AgentTable } from "./configAgent.ts"
 import { artifacts, environment, unknownPlaceholders } from "./configCommands.ts"
 import { keyOf } from "./configKeys.ts"
 import { kinds } from "./configKinds.ts"
-import { buildOf, BuildTable } from "./configLayers.ts"
+import { buildOf, BuildTable, ExecutionTable } from "./configLayers.ts"
 import { parameters } from "./configParameters.ts"
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 import { EditTable, LimitsTable, MetricTable, ObjectiveTable, SeedTable, Source } from "./configSchema.ts"
@@ -351,12 +352,29 @@ const container = (root: unknown): ReadonlyArray<Mistake> => {
     : ContainerImage.problems(build.image).map((problem) => ({ path: ["build"], message: `cannot be: ${problem}` }))
 }
 
+/** How the keys of what a job asks for are called in the file. */
+const inFile = (problem: string): string =>
+  problem.replace(/resources\.(\w+)/, (_, name: string) => `execution.${name.replace(/(Bytes|Millis)$/, "")}`)
+
+/** What the layer of Slurm says of its options. Those that are no options at all are the schema's to tell. */
+const slurm = (root: unknown): ReadonlyArray<Mistake> => {
+  const table = Option.getOrUndefined(Schema.decodeUnknownOption(ExecutionTable)(valueAt(root, ["execution"])))
+  if (table?.kind !== "slurm") return []
+  return table.options.flatMap((option, index) => {
+    const problem = Slurm.argumentRefused(option)
+    return problem === undefined
+      ? []
+      : [{ path: ["execution", "options", index], value: option, message: `is not possible: ${inFile(problem)}` }]
+  })
+}
+
 /** Every mistake between keys, in the order of the file's sections. */
 export const crossChecks = (root: unknown): ReadonlyArray<Mistake> => [
   ...environment(root),
   ...unknownPlaceholders(root),
   ...artifacts(root),
   ...container(root),
+  ...slurm(root),
   ...agent(root),
   ...kinds(root),
   ...objective(root),
