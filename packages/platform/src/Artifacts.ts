@@ -31,13 +31,13 @@ export interface BuildRequest {
 
 /** In which way a build failed. */
 export const BuildFailure = Schema.Literals([
-  /** It ran and ended with an exit code other than 0. */
+  /** It ran and ended with an exit code other than 0, or crashed: `exitCode` is null then, and `signal` is not. */
   "exited",
   /** Something else ended it by a signal. */
   "killed",
   /** It was ended because it took longer than it may. */
   "timed-out",
-  /** It never ran: no such program, no such tree, or a log that cannot be written. */
+  /** It never ran: no such program, no such tree, a log that cannot be written, or options that cannot be. */
   "not-started",
   /** It ended well, but what it should have made is not there. */
   "nothing-built",

@@ -119,6 +119,7 @@ const runBuild = (options: Options, request: BuildRequest): Effect.Effect<Artifa
       environment: { ...inherited(withheld), ...environment, ESPALIER_COMMIT: request.commit },
       timeout,
       grace,
+      crashed: "exited",
       notStarted: ({ detail }) => ({
         failure: "not-started",
         what: `could not be started: ${detail}. Correct build.argv, or install the program`

@@ -193,6 +193,8 @@ const runBuild = (
       environment: { ...inherited(options.withheld), ...options.environment },
       timeout: options.timeout,
       grace: options.grace,
+      // It is the engine's program that crashes here: what the tree's steps do, it tells by its exit code.
+      crashed: "killed",
       notStarted: (error) =>
         error.directoryMissing
           ? { failure: "not-started", what: `could not be started: ${error.detail}` }

@@ -54,7 +54,7 @@ export interface CommandOptions {
 
 const stderrKeptBytes = 16 * 1024
 /** Node's timers fire at once when they are set to more. */
-const longestTimer = 2 ** 31 - 1
+export const longestTimer = 2 ** 31 - 1
 
 /** Sends a signal to a process group; a group that is gone already is no error. */
 export const signalGroup = (leader: number, signal: NodeJS.Signals | 0): boolean => {

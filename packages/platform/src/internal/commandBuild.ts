@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { BuildFailed, type BuildFailure, type BuildRequest } from "../Artifacts.ts"
 import type { CommandNotStarted } from "./command.ts"
 import { openLog, readTail } from "./commandLog.ts"
@@ -37,7 +38,35 @@ export interface BuildCommand {
   readonly grace: Duration.Input | undefined
   /** What it means that the program could not be started. */
   readonly notStarted: (error: CommandNotStarted) => { readonly failure: BuildFailure; readonly what: string }
+  /** What it means that the program crashed: `exited` where it is the tree's, `killed` where it is the machine's. */
+  readonly crashed: "exited" | "killed"
 }
+
+/** By these a program ends for a fault of its own. From outside they come only on purpose. */
+const crashes: ReadonlySet<string | null> = new Set([
+  "SIGSEGV",
+  "SIGABRT",
+  "SIGFPE",
+  "SIGILL",
+  "SIGBUS",
+  "SIGTRAP",
+  "SIGSYS"
+])
+
+/** What is wrong with the durations, in words that go on from "The build command [...]". */
+const durationProblem = ({ grace = "5 seconds", timeout = Infinity }: BuildCommand): string | undefined => {
+  const limit = Option.getOrUndefined(Duration.fromInput(timeout))
+  if (limit === undefined || !(Duration.toMillis(limit) > 0)) {
+    return `has a timeout that is none: ${shownDuration(timeout)}. Correct build.timeout: more than 0, as "10 minutes"`
+  }
+  const patience = Option.getOrUndefined(Duration.fromInput(grace))
+  if (patience === undefined || !(Duration.toMillis(patience) >= 0)) {
+    return `has a grace that is none: ${shownDuration(grace)}. Correct build.grace: 0 or more, as "5 seconds"`
+  }
+  return undefined
+}
+
+const shownDuration = (input: unknown): string => typeof input === "string" ? JSON.stringify(input) : String(input)
 
 /** What a command that ended by itself has left. */
 export interface Left {
@@ -81,6 +110,8 @@ export const beginBuild = (request: BuildRequest, argv: ReadonlyArray<string>): 
       })
     const run: Build["run"] = (command) =>
       Effect.gen(function*() {
+        const wrong = durationProblem(command)
+        if (wrong !== undefined) return yield* fail("not-started", wrong)
         const ended = yield* supervise(command, request).pipe(
           Effect.catch((error) => {
             if (typeof error === "string") return fail("not-started", `could not be started: ${error}`)
@@ -95,24 +126,36 @@ export const beginBuild = (request: BuildRequest, argv: ReadonlyArray<string>): 
                 orElse: () => Effect.succeed("timed-out" as const)
               })
         )
-        const logTail = yield* Effect.catch(
-          attempt(() => readTail(request.log)),
-          (detail) => fail("nothing-built", `left a log that cannot be read (${detail}): ${request.log}`)
-        )
+        const [logTail, unread] = yield* Effect.match(attempt(() => readTail(request.log)), {
+          onSuccess: (tail) => [tail, ""] as const,
+          onFailure: (detail) => ["", `. Its log cannot be read: ${detail}`] as const
+        })
         if (ended === "timed-out") {
           const limit = Duration.format(Duration.fromInputUnsafe(command.timeout!))
-          return yield* fail("timed-out", `took longer than ${limit} and was ended. Raise build.timeout, or see why`, {
-            logTail
-          })
+          return yield* fail(
+            "timed-out",
+            `took longer than ${limit} and was ended. Raise build.timeout, or see why${unread}`,
+            {
+              logTail
+            }
+          )
         }
         if (ended.remains === true) {
           const what = "lost its supervisor, which something outside killed, and could not be ended: it may still run"
-          return yield* fail("killed", `${what}. Look for it before the next build`, { ended, logTail })
+          return yield* fail("killed", `${what}. Look for it before the next build${unread}`, { ended, logTail })
+        }
+        if (crashes.has(ended.signal)) {
+          const what = `crashed with ${ended.signal}, which is a fault in the program`
+          return yield* fail(command.crashed, `${what}${unread}`, { ended, logTail })
         }
         if (ended.exitCode === null) {
           const how = ended.signal === null ? "together with its supervisor" : `by ${ended.signal}`
           const hint = "Something outside ended it, for want of memory perhaps"
-          return yield* fail("killed", `was ended ${how}. ${hint}`, { ended, logTail })
+          return yield* fail("killed", `was ended ${how}. ${hint}${unread}`, { ended, logTail })
+        }
+        if (unread !== "") {
+          const failure = ended.exitCode === 0 ? "nothing-built" : "exited"
+          return yield* fail(failure, `ended with exit code ${ended.exitCode}${unread}`, { ended })
         }
         return { exitCode: ended.exitCode, logTail }
       })

@@ -19,10 +19,13 @@ export const writeLog = async (file: string, text: string): Promise<void> => {
   await fs.writeFile(file, text)
 }
 
-/** A line as a terminal would show it in the end: progress overwrites itself; colours and control characters are gone. */
+/** Control characters but for tabs, what turns the direction of text, and what some take for the end of a line. */
+const unshown = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/** A line as a terminal would show it in the end: progress overwrites itself; colours and `unshown` are gone. */
 const shown = (line: string): string => {
   const plain = stripVTControlCharacters(line).trimEnd()
-  return plain.slice(plain.lastIndexOf("\r") + 1).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
+  return plain.slice(plain.lastIndexOf("\r") + 1).replaceAll(unshown, "")
 }
 
 /** The last lines of an open file. A line that is cut in two at its start is left out, unless it is the only one. */

@@ -13,7 +13,7 @@ import { statSync } from "node:fs"
 import * as Path from "node:path"
 import type { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
-import { CommandNotStarted, signalGroup } from "./command.ts"
+import { CommandNotStarted, longestTimer, signalGroup } from "./command.ts"
 import { endFamily, type Family, familyOf, markVariable } from "./commandFamily.ts"
 
 /** How a command ended. Both null: its supervisor was killed, and how the command ended is not known. */
@@ -50,6 +50,9 @@ const Event = Schema.Union([
 // A line that does not decode was cut off by the supervisor's own death.
 const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(Event))
 
+/** How long after the grace a supervisor that does not end is taken to hang. */
+const hangsMillis = 10_000
+
 const isDirectory = (path: string): boolean => {
   try {
     return statSync(path).isDirectory()
@@ -84,7 +87,8 @@ const supervisorEnvironment = (command: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
 /** Runs the command to its end. Every exit code is a result here. */
 export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, CommandNotStarted> =>
   Effect.callback((resume) => {
-    const graceMillis = options.graceMillis ?? 5000
+    // A grace without end is one of some weeks: it has to be told as a number, and to fit into a timer.
+    const graceMillis = Math.min(options.graceMillis ?? 5000, longestTimer - hangsMillis)
     const mark = randomUUID()
     const fail = (error: NodeJS.ErrnoException) =>
       resume(Effect.fail(
@@ -153,7 +157,7 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
       // Only where the supervisor itself hangs: it has its own grace, and 5 seconds after it.
       const force = setTimeout(() => {
         if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL")
-      }, graceMillis + 10_000)
+      }, graceMillis + hangsMillis)
       child.once("close", () => {
         clearTimeout(force)
         onGone()

@@ -96,6 +96,68 @@ describe("a build command", () => {
       assert.strictEqual(error.signal, "SIGKILL")
     }).pipe(Effect.scoped))
 
+  it.live("that crashes has failed: a fault in a program is no trouble of the machine", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      for (const signal of ["SIGSEGV", "SIGABRT", "SIGFPE", "SIGILL", "SIGBUS"]) {
+        const request = yield* requestIn(home)
+        const error = yield* Effect.flip(build({ argv: node(`process.kill(process.pid, "${signal}")`) }, request))
+        assert.strictEqual(error.failure, "exited")
+        assert.strictEqual(error.exitCode, null)
+        assert.strictEqual(error.signal, signal)
+        assert.match(error.message, new RegExp(`crashed with ${signal}, which is a fault in the program`))
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("with a time limit or a grace that is none is not started", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const argv = node("require('node:fs').writeFileSync('ran', '')")
+      for (
+        const [name, value] of [
+          ["timeout", "ten minutes"],
+          ["timeout", 0],
+          ["timeout", -5],
+          ["timeout", NaN],
+          ["grace", "soon"],
+          ["grace", -1]
+        ] as const
+      ) {
+        const request = yield* requestIn(home)
+        const options = { argv, [name]: value } as Command.Options
+        const error = yield* Effect.flip(build(options, request))
+        assert.strictEqual(error.failure, "not-started")
+        assert.match(error.message, new RegExp(`has a ${name} that is none: .*Correct build\\.${name}`))
+        assert.isFalse(fs.existsSync(Path.join(request.tree, "ran")))
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("with a grace that is longer than any timer has that grace, and not none", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      for (const grace of ["60 days", Infinity] as const) {
+        const request = yield* requestIn(home)
+        const script =
+          "process.on('SIGTERM', () => setTimeout(() => { console.log('tidied'); process.exit(0) }, 300));" +
+          "console.log('up'); require('node:fs').writeFileSync('pids', process.pid + '\\n'); setInterval(() => {}, 1000)"
+        const fiber = yield* Effect.forkChild(build({ argv: node(script), grace }, request), { startImmediately: true })
+        yield* linesOf(Path.join(request.tree, "pids"), 1)
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(fs.readFileSync(request.log, "utf8"), "up\ntidied\n")
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("that deletes its log has ended as it has ended", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const request = yield* requestIn(home)
+      const script = `require("node:fs").unlinkSync(${JSON.stringify(request.log)}); process.exit(3)`
+      const error = yield* Effect.flip(build({ argv: node(script) }, request))
+      assert.strictEqual(error.failure, "exited")
+      assert.strictEqual(error.exitCode, 3)
+      assert.match(error.message, /ended with exit code 3\. Its log cannot be read: ENOENT/)
+    }).pipe(Effect.scoped))
+
   it.effect("that takes too long is ended with all that it started, also what ignores SIGTERM", () =>
     Effect.gen(function*() {
       const home = yield* temporary
@@ -255,6 +317,12 @@ describe("a build command", () => {
       `
       const error = yield* Effect.flip(build({ argv: node(script) }, request))
       assert.strictEqual(error.logTail, "\ufffd\ufffd\n20 %\nred done")
+      const turning = "\\u061ca\\u202eb\\u2066c\\u2069d\\u2028e\\u2029f\\u200eg\\u200fh\\u202a"
+      const print = `console.log("${turning}")`
+      const turned = yield* Effect.flip(build({ argv: node(`${print}; process.exit(1)`) }, request))
+      assert.strictEqual(turned.logTail, "abcdefgh")
+      const artifact = { kind: "image", reference: "lastLine" } as const
+      assert.strictEqual((yield* build({ argv: node(print), artifact }, request))?.reference, "abcdefgh")
     }).pipe(Effect.scoped))
 
   it.live("may name the artifact on the last line that it prints", () =>
