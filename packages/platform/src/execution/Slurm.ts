@@ -118,21 +118,6 @@ export class SlurmOptionsInvalid extends Schema.TaggedError<SlurmOptionsInvalid>
  */
 export const argumentRefused = (argument: string): string | undefined => problemOfArgument(argument)
 
-/**
- * Why the layer refuses this among its `extraArguments`; undefined where it takes it. For whoever reads options from a file
- * and wants to tell all mistakes at once, before a layer is made.
- *
- * @example
- * ```ts
- * import * as Slurm from "@espalier/platform/execution/Slurm"
- * import assert from "node:assert"
- *
- * assert.equal(Slurm.argumentRefused("--qos=low"), undefined)
- * assert.equal(Slurm.argumentRefused("--array=1-3"), "--array is not for you to give: a key stands for one job")
- * ```
- */
-export const argumentRefused = (argument: string): string | undefined => problemOfArgument(argument)
-
 /** How long an interrupted launch may take to be seen through. */
 const launchBound = "10 seconds"
 
