@@ -73,7 +73,7 @@ const workspaces: Choices<Config.WorkspaceOptions, Workspace> = {
         directory: Workdir.worktrees(workdir),
         excluded: [workdir]
       }),
-    requirements: () => [Git.git()],
+    requirements: (_, place) => [place === undefined ? Git.git() : Git.repository(place.config.source.repository)],
     examples: [{ kind: "git", guard: {} }]
   },
   copy: {

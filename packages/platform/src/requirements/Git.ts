@@ -1,6 +1,9 @@
 /** What workspaces need: the source, and git itself where the source is in a git repository. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Path from "node:path"
+import { makeGit } from "../internal/git.ts"
+import { locateRepository } from "../internal/gitRepository.ts"
 import * as Requirements from "../Requirements.ts"
 import { detect } from "../workspace/Detected.ts"
 
@@ -30,6 +33,29 @@ export const detected = (source: string): Requirements.Requirement =>
       // That the source is missing is told by a requirement of its own.
       if (reason._tag === "NotARepository") return Requirements.ok("not needed as long as there is no source")
       return program.state === "ok" ? Requirements.missing(message, null) : program
+    })
+  })
+
+/** git, and a source in a repository of it: for a workspace that cannot fall back on copies. */
+export const repository = (source: string): Requirements.Requirement =>
+  Requirements.make({
+    name: "git",
+    check: Effect.gen(function*() {
+      const path = Path.resolve(source)
+      const [located, program] = yield* Effect.all([
+        Effect.result(locateRepository(makeGit("git", "10 seconds", "8 seconds"), path)),
+        git().check
+      ], { concurrency: 2 })
+      if (Result.isSuccess(located) || program.state !== "ok") return program
+      const { message, reason } = located.failure
+      if (reason._tag !== "NotARepository") return Requirements.missing(message, null)
+      // That the source is missing is told by a requirement of its own.
+      return reason.exists
+        ? Requirements.missing(
+          `${path} is in no git repository`,
+          "Make it one (git init, git add, git commit), or choose workspace.kind = \"copy\" or \"detect\""
+        )
+        : program
     })
   })
 

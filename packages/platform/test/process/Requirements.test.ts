@@ -262,11 +262,16 @@ describe("git, where the workspace fits the source", () => {
         /^ok: not needed: .*plain is in no git repository, so every experiment gets a plain copy of it$/
       )
     ])
+    // A workspace that was chosen makes no copies instead.
+    expect(await told(Git.repository(plain))).toEqual([`missing: ${plain} is in no git repository`])
     mkdirSync(join(plain, ".git"))
     execFileSync("git", ["init", "--quiet", plain])
     expect(await told(Git.detected(join(plain, "deep")))).toEqual([expect.stringMatching(/^ok: 2\./)])
+    expect(await told(Git.repository(join(plain, "deep")))).toEqual([expect.stringMatching(/^ok: 2\./)])
+    expect(await told(Git.repository(join(home, "nowhere")))).toEqual([expect.stringMatching(/^ok: 2\./)])
     process.env["PATH"] = join(home, "bin")
     expect(await told(Git.detected(plain))).toEqual(["missing: it is not on the PATH"])
+    expect(await told(Git.repository(plain))).toEqual(["missing: it is not on the PATH"])
     expect(await told(Git.detected(join(home, "nowhere")))).toEqual([
       "ok: not needed as long as there is no source"
     ])
@@ -280,5 +285,6 @@ describe("git, where the workspace fits the source", () => {
       `[ "$1" = --version ] && { echo git version 2.39.5; exit; }\necho "fatal: detected dubious ownership" >&2\nexit 128`
     )
     expect(await told(Git.detected(repository))).toEqual([expect.stringMatching(/^missing: .*dubious ownership/)])
+    expect(await told(Git.repository(repository))).toEqual([expect.stringMatching(/^missing: .*dubious ownership/)])
   })
 })
