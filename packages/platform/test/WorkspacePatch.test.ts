@@ -144,7 +144,7 @@ describe("a unified diff", () => {
   })
 
   it("goes where its lines are once, or where its number says, and nowhere else", () => {
-    const lines = fc.array(fc.constantFrom("a\n", "b\n", "c\n", "d\n"), { maxLength: 8 })
+    const lines = fc.array(fc.constantFrom<Array<string>>("a\n", "b\n", "c\n", "d\n"), { maxLength: 8 })
     fc.assert(
       fc.property(lines, fc.array(fc.constantFrom("a\n", "b\n", "e\n"), { minLength: 1, maxLength: 3 }), fc.nat(8), (
         file,
