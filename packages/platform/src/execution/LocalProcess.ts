@@ -78,6 +78,8 @@ export interface Options {
 
 /** How long an interrupted launch may take to be seen through. A wrapper needs a tenth of a second to come up. */
 const launchBound = "10 seconds"
+/** How long a job may take to be seen to start: one that stops its wrapper before would be waited for without an end. */
+const startBoundMillis = 30_000
 
 /** The service, for a directory. Use `layer` unless you build layers of your own. */
 export const make = (options: Options): Execution["Service"] => {
@@ -136,6 +138,7 @@ export const make = (options: Options): Execution["Service"] => {
     const launched = Effect.gen(function*() {
       if ((yield* store.handle("launch", id)) === undefined) wrapper = yield* prepare
       const change = yield* watchFiles(jobDirectory, [files.claim, files.start, files.exit], slowLook)
+      const begun = yield* Clock.currentTimeMillis
       while (true) {
         // Before the look: what a wrapper that is over has written is then seen.
         const over = wrapper?.ended()
@@ -144,7 +147,8 @@ export const make = (options: Options): Execution["Service"] => {
           return yield* fail("ProgramNotStarted", exit.startError.message, { code: exit.startError.code })
         }
         const settled = exit !== undefined || start !== undefined || owner._tag === "Dead"
-        const handle = settled ? yield* store.handle("launch", id) : undefined
+        const late = (yield* Clock.currentTimeMillis) - begun > startBoundMillis
+        const handle = settled || late ? yield* store.handle("launch", id) : undefined
         if (handle !== undefined) return handle
         if (claim === undefined && over !== undefined) {
           const said = yield* lastLine([`${jobDirectory}/${files.wrapper}`])
@@ -152,6 +156,14 @@ export const make = (options: Options): Execution["Service"] => {
             "Infrastructure",
             `its wrapper process did not come up: ${over}` +
               (said === undefined ? "" : `, and said ${JSON.stringify(said.line)} (${jobDirectory}/${files.wrapper})`)
+          )
+        }
+        if (late) {
+          wrapper?.terminate()
+          return yield* fail(
+            "Infrastructure",
+            `its wrapper process did not claim it within ${startBoundMillis / 1000} s, and was told to end: see what ` +
+              "keeps processes from running on this machine, and launch it again"
           )
         }
         yield* wrapper === undefined || over !== undefined ? change : Effect.raceFirst(change, wrapper.end)

@@ -1,7 +1,7 @@
 import { afterAll, describe, it } from "@effect/vitest"
 import { Execution, hasSucceeded, type JobHandle, type JobRequest } from "@espalier/platform/Execution"
 import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
-import { Effect, Fiber, Option, Stream } from "effect"
+import { Clock, Effect, Fiber, Option, Stream } from "effect"
 import assert from "node:assert"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -458,6 +458,23 @@ describe("a launch that cannot work", () => {
         assert.match(error.message, /not cancelled: the grace is .* finite time, from 0/)
       }
       assert.ok(!existsSync(join(job.directory, "cancel.json")))
+      yield* execution.cancel(job.id, { grace: 0 })
+      assert.strictEqual((yield* execution.status(job.id))._tag, "Cancelled")
+    }))
+
+  test("that stops its wrapper before it is seen to start is not waited for without an end", (execution) =>
+    Effect.gen(function*() {
+      const begun = Date.now()
+      // A clock on which the bound of half a minute is over in three seconds.
+      const quick: Clock.Clock = Object.create(yield* Clock.Clock, {
+        currentTimeMillis: { value: Effect.sync(() => begun + (Date.now() - begun) * 10) }
+      })
+      const asked = { ...script("stops its wrapper", ""), argv: ["sh", "-c", "kill -STOP $PPID; sleep 60"] as const }
+      const job = yield* execution.launch(asked).pipe(
+        Effect.provideService(Clock.Clock, quick),
+        Effect.timeout("20 seconds")
+      )
+      assert.strictEqual(job.key, asked.key)
       yield* execution.cancel(job.id, { grace: 0 })
       assert.strictEqual((yield* execution.status(job.id))._tag, "Cancelled")
     }))
