@@ -28,6 +28,7 @@ import {
   type UnavailableReason,
   type Usage
 } from "./agent/AgentError.ts"
+import { harmless } from "./evidence/LogText.ts"
 import { findAnswer } from "./internal/agentAnswer.ts"
 import { endOf, succeeded } from "./internal/agentEnd.ts"
 import { turnFailed } from "./internal/agentFailure.ts"
@@ -217,6 +218,8 @@ export interface MakeOptions {
 export const make = (options: MakeOptions): CodingAgent["Service"] => {
   const record = options.record ?? (() => Effect.void)
   const redact = redactor(options.secrets ?? [])
+  /** For messages, which end in terminals. Looked through twice: control characters may stand in a secret, or part it. */
+  const shown = (text: string): string => redact(harmless(redact(text)))
   const longest = options.answerCharacters ?? answerCharacters
   return CodingAgent.of({
     run: <A>(request: AgentRequest<A>) =>
@@ -240,7 +243,7 @@ export const make = (options: MakeOptions): CodingAgent["Service"] => {
         const fail = (error: TurnError) =>
           Effect.suspend(() => {
             close(null, error.used ?? open?.used ?? nothingUsed)
-            return Effect.fail(turnFailed({ ...error, detail: redact(error.detail) }, { phase, ...settled }))
+            return Effect.fail(turnFailed({ ...error, detail: shown(error.detail) }, { phase, ...settled }))
           })
 
         const ask = (words: string, repair: boolean) =>
@@ -284,13 +287,14 @@ export const make = (options: MakeOptions): CodingAgent["Service"] => {
           const second = yield* ask(repairPrompt(request.prompt, first, decoded.failure), true)
           const repaired = yield* findAnswer(second, request.schema)
           if (Result.isSuccess(repaired)) return { text: second, answer: repaired.success, ...settled }
+          const issue = shown(repaired.failure)
           return yield* new AnswerRejected({
             phase,
             ...settled,
-            issue: repaired.failure,
+            issue,
             text: second,
             message: `The agent's answer in phase ${phase} does not fit its schema, also after one repair: ` +
-              `${repaired.failure}. Look at the prompt and the answer; a clearer prompt or another model may help`
+              `${issue}. Look at the prompt and the answer; a clearer prompt or another model may help`
           })
         })
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Redacted, Result, Schema } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Redacted, Result, Schema } from "effect"
 import * as Scripted from "../src/agent/Scripted.ts"
 import { CodingAgent } from "../src/CodingAgent.ts"
 import { findAnswer } from "../src/internal/agentAnswer.ts"
@@ -72,17 +72,37 @@ describe("the scripted agent", () => {
       assert.match(error.message, /Give the call a `write`/)
     }).pipe(Effect.provide(Scripted.layer([{ text: "{}", edits: [{ file: "a", content: "" }] }]))))
 
+  it.effect("tells what its provider said without what steers a terminal, and without a secret that stood apart by it", () =>
+    Effect.gen(function*() {
+      const said = "a\u001b[2Jb\u0007c sk-ant-\u001b[0mabcdef"
+      const request = { prompt: "p", schema: Answer, directory: "/tree", phase: "planning" }
+      const ask = (answers: ReadonlyArray<Scripted.Answer>) =>
+        Effect.flip(Effect.flatMap(CodingAgent, (agent) => agent.run(request))).pipe(
+          Effect.provide(Scripted.layer(answers, { secrets: [Redacted.make("sk-ant-abcdef")] }))
+        )
+      const failed = yield* ask([{ _tag: "Unavailable", detail: said }])
+      assert.match(failed.message, /: ab\u2407c <redacted>\. /)
+      const rejected = yield* ask([`{"${said}": 1}`, `{"summary": 1, "${said}": 1}`])
+      assert.strictEqual(rejected._tag, "AnswerRejected")
+      assert.notMatch(rejected.message, /[\u0000-\u0008\u000b-\u001f]|abcdef/)
+    }))
+
   it.effect("is not asked with limits that mean nothing", () =>
     Effect.gen(function*() {
       const agent = yield* CodingAgent
       const request = { prompt: "", schema: Answer, directory: "/tree", phase: "planning" }
-      for (const limits of [{ rounds: 0 }, { rounds: 1.5 }, { rounds: NaN }, { costUsd: 0 }, { costUsd: NaN }]) {
+      const times = [0, -1, NaN, "-5 seconds", "0 seconds", "x", Duration.zero].map((time) => ({
+        time: time as Duration.Input
+      }))
+      for (
+        const limits of [{ rounds: 0 }, { rounds: 1.5 }, { rounds: NaN }, { costUsd: 0 }, { costUsd: NaN }, ...times]
+      ) {
         const error = yield* Effect.flip(agent.run({ ...request, limits }))
         assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "refused")
-        assert.match(error.message, /limits\.(?:rounds|costUsd) is \S+: give a/)
+        assert.match(error.message, /limits\.(?:rounds|costUsd|time) is [^:]+: give a/)
       }
       yield* agent.run({ ...request, limits: { rounds: Infinity, costUsd: Infinity, time: "Infinity" } })
-      assert.deepStrictEqual((yield* calls).map(({ turns }) => turns.length), [0, 0, 0, 0, 0, 1])
+      assert.deepStrictEqual((yield* calls).map(({ turns }) => turns.length), [...Array(12).fill(0), 1])
     }).pipe(Effect.provide(Scripted.layer(["{\"summary\":\"\"}"]))))
 
   it.effect("says so when its script is at its end", () =>

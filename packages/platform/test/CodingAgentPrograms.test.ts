@@ -227,6 +227,10 @@ describe("what Claude's program prints", () => {
     assert.deepStrictEqual(used, { usage: { inputTokens: 120, cachedInputTokens: 40, outputTokens: 90 }, costUsd: 2 })
   })
 
+  it("is not believed where it says that it has cost less than nothing", () => {
+    assert.strictEqual(Claude.used(fold(result({ result: "x", total_cost_usd: -5 }))).costUsd, 0)
+  })
+
   it("passes over what it does not know", () => {
     const state = fold({ type: "new" }, [], null, 7, { type: "result" }, { type: "stream_event", event: { type: "x" } })
     assert.deepStrictEqual(state, Claude.initial)

@@ -1,5 +1,6 @@
 /** The limits of one call, from those of the agent and those of the request. */
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import type { Limits } from "../CodingAgent.ts"
 
 /** No limit is undefined, also where somebody wrote it as infinite. */
@@ -8,18 +9,23 @@ const smaller = (one = Infinity, other = Infinity): number | undefined => {
   return least === Infinity ? undefined : least
 }
 
-/** The smaller of both, each. */
+/** NaN for what is no duration. */
+const millisOf = (time: Duration.Input | undefined): number | undefined =>
+  time === undefined
+    ? undefined
+    : Number.isNaN(time)
+    ? NaN
+    : Option.match(Duration.fromInput(time), { onNone: () => NaN, onSome: Duration.toMillis })
+
+/** The smaller of both, each. A time that is refused is none here. */
 export const narrowed = (own: Limits, asked: Limits): {
   readonly time: Duration.Duration | undefined
   readonly costUsd: number | undefined
   readonly rounds: number | undefined
 } => {
-  const [one, other] = [own.time, asked.time].map((time) =>
-    time === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(time))
-  )
-  const millis = smaller(one, other)
+  const millis = smaller(millisOf(own.time), millisOf(asked.time))
   return {
-    time: millis === undefined ? undefined : Duration.millis(millis),
+    time: millis === undefined || !(millis > 0) ? undefined : Duration.millis(millis),
     costUsd: smaller(own.costUsd, asked.costUsd),
     rounds: smaller(own.rounds, asked.rounds)
   }
@@ -27,7 +33,12 @@ export const narrowed = (own: Limits, asked: Limits): {
 
 /** What is wrong with limits, in words; undefined where nothing is. */
 export const limitsRefused = (limits: Limits): string | undefined => {
-  const { costUsd, rounds } = limits
+  const { costUsd, rounds, time } = limits
+  const millis = millisOf(time)
+  if (millis !== undefined && !(millis > 0)) {
+    const given = typeof time === "string" ? JSON.stringify(time) : typeof time === "number" ? time : `${millis} ms`
+    return `limits.time is ${given}: give a duration above 0, such as "10 minutes", or milliseconds`
+  }
   if (rounds !== undefined && !(rounds === Infinity || (Number.isInteger(rounds) && rounds >= 1))) {
     return `limits.rounds is ${rounds}: give a whole number of 1 or more`
   }

@@ -149,7 +149,8 @@ export const used = ({ ended, open, result }: ClaudeState): Used => {
   }))
   return {
     usage: larger(sum(ended, open), ofModels.reduce(sum, nothing)),
-    costUsd: result?.total_cost_usd ?? 0
+    // A program that gives money back is not believed: it would raise the limit of the call.
+    costUsd: Math.max(0, result?.total_cost_usd ?? 0)
   }
 }
 
