@@ -13,11 +13,13 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { keyPattern } from "./evidence/MetricText.ts"
 import { GpuUsage, IoUsage, type JobHandle, type TerminalStatus } from "./Execution.ts"
 
 /**
  * Which of the values found are the metric. All but `all` give one number. `median` of an even count is the mean of
- * the middle two. Default: `last`.
+ * the middle two. Values that were refused are none: `last` is the last finite one, and a note tells of those after it.
+ * Default: `last`.
  */
 export const Take = Schema.Literals(["last", "first", "mean", "median", "min", "max", "sum", "all"])
 export type Take = typeof Take.Type
@@ -27,6 +29,11 @@ export const MetricName = Schema.String.check(
   Schema.isPattern(/^[A-Za-z][A-Za-z0-9_.:/-]*$/, {
     expected: "a metric's name: a letter, then letters, digits and any of _ . : / -"
   })
+)
+
+/** What may stand before the `=` of a pair. */
+const Key = Schema.String.check(
+  Schema.isPattern(keyPattern, { expected: "a key: a letter or _, then letters, digits and any of _ . : / -" })
 )
 
 /**
@@ -78,19 +85,21 @@ const common = {
  *   key. `key` is the metric's name unless given.
  * - `JsonLines`: a line that is a JSON object, with a number at `field` (default: the name); `a.b` is the field `b`
  *   of the object in `a`, unless there is a field `a.b`. A file may also be one JSON object, or an array of them, over
- *   several lines.
+ *   several lines. `NaN` and `Infinity`, as Python writes them, are refused where a number was looked for, and do not
+ *   harm the other fields. A line that begins like an object and is no JSON is noted.
  * - `Regex`: the group named `value` of the pattern, else its first group, has to be a number. Every match of a line
  *   counts. A pattern that takes too long on a line is given up there, with a note.
  * - `Csv`: a column of a table, by the name in its header or by its number from 0. The header is the first line that
  *   has the column, so a table may follow other output; lines with another number of fields are no rows of it.
  *   `header: false`: every line that has the column is a row. `delimiter` (default: a comma) is one character; a space
- *   stands for any run of blanks. Fields may be quoted; in files a quoted field may go over several lines.
+ *   stands for any run of blanks. Fields may be quoted; in files a quoted field may go over several lines. Where it is
+ *   never closed, the line that it begins in is left out, with a note, and the lines after it are read.
  *
  * A number is written as in JSON or C: sign, digits, fraction, exponent. `NaN`, `Infinity`, `1e999`, `12ms` and
  * `1,234` are none.
  */
 export const MetricRule = Schema.TaggedUnion({
-  KeyValue: { ...common, key: Schema.optionalKey(Schema.NonEmptyString) },
+  KeyValue: { ...common, key: Schema.optionalKey(Key) },
   JsonLines: { ...common, field: Schema.optionalKey(Schema.NonEmptyString) },
   Regex: { ...common, pattern: Schema.NonEmptyString },
   Csv: {
@@ -158,7 +167,10 @@ export const EvidenceRecord = Schema.Struct({
 })
 export type EvidenceRecord = typeof EvidenceRecord.Type
 
-/** A rule that cannot be used: a pattern that is none, a name that two rules have. */
+/**
+ * A rule that cannot be used: a pattern that is none, a name that two rules have. Or a limit that is none: then `rule` is the
+ * name of that option.
+ */
 export class InvalidMetricRule extends Schema.TaggedError<InvalidMetricRule>()("InvalidMetricRule", {
   rule: Schema.String,
   message: Schema.String

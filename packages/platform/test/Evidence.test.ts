@@ -106,18 +106,17 @@ describe("evidence", () => {
   it.effect("searches only the beginning of a line that is too long, and takes no half number from it", () =>
     Effect.gen(function*() {
       const record = yield* collect(
-        { stdout: `${"x".repeat(90)} speed=123456789\n`, metrics: `{"loss":1,"pad":"${"x".repeat(99)}"}` },
+        { stdout: `speed=5 ${"x".repeat(82)} speed=123456789\n`, metrics: `{"loss":1,"pad":"${"x".repeat(99)}"}` },
         exited(0),
         {
           lineBytes: 100
         }
       )
-      assert.deepStrictEqual(record.metrics, {})
-      assert.deepStrictEqual(record.notes, [{
-        metric: "loss",
-        message: "a JSON line was too long to be read",
-        count: 1
-      }])
+      assert.deepStrictEqual(record.metrics, { speed: [5] })
+      assert.deepStrictEqual(record.notes, [
+        { metric: "speed", message: "a line was too long, and only its beginning was searched", count: 1 },
+        { metric: "loss", message: "a JSON line was too long to be read", count: 1 }
+      ])
     }))
 
   it.effect("of a lost or a cancelled job has what there is, and no duration that nobody knows", () =>
@@ -126,9 +125,35 @@ describe("evidence", () => {
       assert.deepStrictEqual(lost.metrics, { speed: [4] })
       assert.strictEqual(lost.errorSummary, "lost: the node went down")
       assert.strictEqual(lost.durationMillis, null)
+      const seen = yield* collect({}, { _tag: "Lost", reason: "preempted", startedAt: 10, endedAt: 30 })
+      assert.strictEqual(seen.durationMillis, 20)
       const cancelled = yield* collect({}, { _tag: "Cancelled", startedAt: 10, endedAt: 30 })
       assert.strictEqual(cancelled.errorSummary, "cancelled")
       assert.strictEqual(cancelled.durationMillis, 20)
+    }))
+})
+
+describe("a metrics file that is none", () => {
+  it.effect("is told in a note of each metric that was looked for in it", () =>
+    Effect.gen(function*() {
+      const live = Rules.layer({
+        rules: [
+          { _tag: "JsonLines", name: "loss", stream: "metrics" },
+          { _tag: "KeyValue", name: "speed", required: false }
+        ]
+      }).pipe(Layer.provideMerge(Simulated.layer(() => ({ stdout: "speed=1\n" }))))
+      const directory = mkdtempSync(join(root, "job-"))
+      mkdirSync(join(directory, "metrics.jsonl"))
+      const program = Effect.gen(function*() {
+        const execution = yield* Execution
+        const job = yield* execution.launch({ key: "a", argv: ["job"], directory: "/", environment: {} })
+        return yield* (yield* Evidence).collect({ ...job, directory }, yield* execution.await(job.id))
+      })
+      const error = yield* Effect.flip(Effect.provide(program, live))
+      assert.ok(error._tag === "MetricsMissing", String(error))
+      const message = "metrics.jsonl was not read, because it is no plain file but a directory"
+      assert.deepStrictEqual(error.evidence.notes, [{ metric: "loss", message, count: 1 }])
+      assert.ok(error.message.includes(message), error.message)
     }))
 })
 
@@ -162,6 +187,17 @@ describe("rules that cannot be used fail the layer", () => {
       )
       assert.match((yield* attempt([{ _tag: "Regex", name: "a", pattern: "a \\d+" }])).message, /parentheses/)
       assert.match((yield* attempt([{ _tag: "Regex", name: "a", pattern: "a (?:\\d+)" }])).message, /parentheses/)
+    }))
+
+  it.effect("a limit that bounds nothing", () =>
+    Effect.gen(function*() {
+      for (const lineBytes of [-1, 0, NaN, Infinity, 1.5]) {
+        const made = Scripted.layer({ rules: [], lineBytes, output: () => ({}) })
+        const error = yield* Effect.flip(Effect.provide(Evidence, made))
+        assert.deepStrictEqual([error._tag, error.rule], ["InvalidMetricRule", "lineBytes"])
+        assert.ok(error.message.includes(`lineBytes of the evidence is ${lineBytes}:`), error.message)
+      }
+      yield* Effect.provide(Evidence, Scripted.layer({ rules: [], tailBytes: 0, lineBytes: 1, output: () => ({}) }))
     }))
 
   it.effect("two rules of one metric", () =>

@@ -5,7 +5,7 @@ import assert from "node:assert"
 import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { findFiles } from "../src/internal/evidenceFiles.ts"
+import { findFiles, noPlainFile } from "../src/internal/evidenceFiles.ts"
 import { parseGlob, pathMatches } from "../src/internal/glob.ts"
 
 const root = mkdtempSync(join(tmpdir(), "espalier-files-"))
@@ -35,7 +35,7 @@ describe("a glob", () => {
       ["[a-c]1", ["a1", "c1"], ["d1", "A1"]],
       ["[!a-c]1", ["d1"], ["a1", "/1"]],
       ["[]]", ["]"], ["["]],
-      ["a[b", ["a[b"], ["ab"]],
+      ["a[[]b", ["a[b"], ["ab"]],
       ["**/*.csv", ["a.csv", "x/a.csv", "x/y/z/a.csv"], ["x/.git/a.csv", "a.tsv"]],
       ["x/**/a", ["x/a", "x/y/a", "x/y/z/a"], ["a", "y/a"]],
       ["**/x/**/a", ["x/a", "q/x/r/s/a"], ["q/a"]],
@@ -61,7 +61,10 @@ describe("a glob", () => {
       "**",
       "",
       "{a,/b}",
-      "{a,..}/c"
+      "{a,..}/c",
+      "a[",
+      "a[b",
+      "[a]/b[!"
     ]
     for (const text of [...others, "a/".repeat(65) + "b", "{a,b}".repeat(7)]) {
       assert.ok(Result.isFailure(parseGlob(text)), JSON.stringify(text))
@@ -140,6 +143,25 @@ describe("the files of a job", () => {
       assert.deepStrictEqual(yield* paths(directory, "latest/*.txt"), ["latest/a.txt", "latest/b.txt"])
       assert.deepStrictEqual(yield* paths(directory, "**/a.txt"), ["runs/1/a.txt"])
       assert.deepStrictEqual(yield* paths(directory, "{self,dangling.txt}"), [])
+    }))
+
+  it.effect("with a name that is no UTF-8 are passed over, and the refusal says so", () =>
+    Effect.gen(function*() {
+      const directory = tree({ "a.txt": "x", "\ufffd.txt": "y" })
+      writeFileSync(Buffer.concat([Buffer.from(`${directory}/b`), Buffer.from([0xff]), Buffer.from(".txt")]), "z")
+      const { files, refused } = yield* find(directory, "*.txt")
+      assert.deepStrictEqual(files.map(({ path }) => path), ["a.txt", "\ufffd.txt"])
+      assert.deepStrictEqual(refused, ["a name that is no UTF-8 cannot be opened, and was passed over: b\ufffd.txt"])
+    }))
+
+  it.effect("named one by one are looked at before they are read as an output", () =>
+    Effect.gen(function*() {
+      const directory = tree({ plain: "x", "directory/a": "x" })
+      symlinkSync("plain", join(directory, "link"))
+      assert.strictEqual(yield* noPlainFile(directory, "plain"), undefined)
+      assert.strictEqual(yield* noPlainFile(directory, "none"), undefined)
+      assert.match((yield* noPlainFile(directory, "link")) ?? "", /^link was not read.* a link$/)
+      assert.match((yield* noPlainFile(directory, "directory")) ?? "", /a directory$/)
     }))
 
   it.effect("are not read at all when they are too many or too large, and the refusal says so", () =>

@@ -109,6 +109,47 @@ describe("a column of a table", () => {
     assert.deepStrictEqual(values({ ...rule, take: "sum" }, ["note,x", ...often], "tree a.csv"), [30_000])
   })
 
+  it("of a file is read on with after a quote that is never closed, with a note", () => {
+    const inFile = (lines: ReadonlyArray<string>, more: Partial<Extract<MetricRule, { _tag: "Csv" }>> = {}) => {
+      const scan = new MetricScan(Result.getOrThrow(compile([csv({ files: "a.csv", ...more })])))
+      scan.start("tree a.csv")
+      scan.lines("tree a.csv", lines.map((text) => ({ text, cut: false })))
+      scan.end("tree a.csv")
+      const { metrics, notes } = scan.result()
+      return { values: metrics["x"], notes: notes.map(({ count, message }) => `${count} ${message}`) }
+    }
+    const never =
+      "1 a quoted field is never closed, or closed before more text, and the line that it begins in was left out"
+    // To the end of the file; before a field that is quoted well; before another stray quote; before the header.
+    assert.deepStrictEqual(inFile(["x,note", "1,a", "2,\"b", "3,c", "4,d"]), { values: [1, 3, 4], notes: [never] })
+    assert.deepStrictEqual(inFile(["x,note", "2,\"b", "3,c", "4,\"d, e\"", "5,f"]), {
+      values: [3, 4, 5],
+      notes: [never]
+    })
+    assert.deepStrictEqual(inFile(["x,note", "2,\"b", "3,c", "4,\"d", "5,f"]), {
+      values: [3, 5],
+      notes: [never.replace("1", "2")]
+    })
+    assert.deepStrictEqual(inFile(["\"results, of today", "x,note", "2,b"]), { values: [2], notes: [never] })
+    // What is good CSV is read as such, but it is said when it swallows what looks like rows.
+    assert.deepStrictEqual(inFile(["x,note", "2,\"b", "3,c", "d\"", "4,e"]), {
+      values: [2, 4],
+      notes: ["1 a quoted field goes over lines that look like rows, and they were read as its text"]
+    })
+    assert.deepStrictEqual(inFile(["x,note", "2,\"b", "not a row", "d\"", "4,e"]), { values: [2, 4], notes: [] })
+    assert.deepStrictEqual(inFile(["x,note", "2,\"b", "3,c", "d\",e", "4,f"]).values, [3, 4])
+  })
+
+  it("is found in time linear in the file, whatever quotes are in it", () => {
+    for (const unit of ["\"", "1,\"b", "a\",b,\"c", "\"a", "a\"\",\"", "\"\"\","]) {
+      scanned(
+        csv({ files: "a.csv", header: false, column: 0 }),
+        Array.from({ length: 100_000 }, () => unit),
+        "tree a.csv"
+      )
+    }
+  })
+
   it("of each file is found by the header of that file", () => {
     const rule = csv({ files: "*.csv", column: 0 })
     const scan = new MetricScan(Result.getOrThrow(compile([rule])))
@@ -133,7 +174,7 @@ describe("a column of a table", () => {
         delimiter: ""
       }]
     ) {
-      assert.match(refusal(csv(more)), /The rule of the metric x is none/, JSON.stringify(more))
+      assert.match(refusal(csv(more)), /The rule of the metric x has .*where this was expected/, JSON.stringify(more))
     }
   })
 })
@@ -200,8 +241,18 @@ describe("the warm-up", () => {
       warmup
     })
     assert.match(refusal(rule({ _tag: "Until", field: "step", from: 1 })), /no group of that name/)
-    assert.match(refusal(rule({ _tag: "Values", count: -1 })), /is none/)
-    assert.match(refusal(rule({ _tag: "Fraction", fraction: 1 })), /is none/)
+    assert.match(refusal(rule({ _tag: "Values", count: -1 })), /has warmup\.count = -1, /)
+    assert.match(refusal(rule({ _tag: "Fraction", fraction: 1 })), /has warmup\.fraction = 1, /)
+  })
+})
+
+describe("a warm-up by fraction", () => {
+  it("leaves out the part that was written, also where the product of the two is a little less", () => {
+    for (const [count, fraction, first] of [[100, 0.29, 29], [10, 0.7, 7], [10, 0.25, 2], [3, 0.999, 2]] as const) {
+      const warmup: Warmup = { _tag: "Fraction", fraction }
+      const lines = Array.from({ length: count }, (_, i) => `x=${i}`)
+      assert.deepStrictEqual(values({ _tag: "KeyValue", name: "x", take: "first", warmup }, lines), [first])
+    }
   })
 })
 
@@ -273,8 +324,27 @@ describe("rules that read files", () => {
     assert.match(refusal({ _tag: "KeyValue", name: "x", within: "job" }), /no files/)
   })
 
-  it("are refused from code as from a configuration", () => {
-    assert.match(refusal({ _tag: "KeyValue", name: "__proto__" }), /is none/)
+  it("are refused from code as from a configuration, with the value that was seen", () => {
+    const refused = (rule: unknown) => refusal(rule as MetricRule)
+    assert.match(refused({ _tag: "KeyValue", name: "__proto__" }), /has name = "__proto__", .*a letter, then/)
+    assert.match(refused({ _tag: "KeyValue", name: "x", take: "most" }), /metric x has take = "most", .*"median"/)
+    assert.match(
+      refused({ _tag: "KeyValue", name: "x", warmup: { _tag: "Values", count: -1 } }),
+      /has warmup\.count = -1, /
+    )
+    assert.match(refused({ _tag: "Excel", name: "x" }), /is \{"_tag":"Excel","name":"x"\}, /)
+    for (const none of [undefined, null, "x", 3]) assert.match(refused(none), new RegExp(`one is "?${none}"?\\.$`))
+    assert.match(refused({ _tag: "KeyValue" }), /has name = undefined, /)
+  })
+
+  it("are refused where they could never match", () => {
+    for (const key of ["a b", "a=b", "1a", "\"a\"", "é"]) {
+      assert.match(refusal({ _tag: "KeyValue", name: "x", key }), /has key = .*a letter or _/, key)
+      const warmup: Warmup = { _tag: "Until", field: key, from: 1 }
+      assert.match(refusal({ _tag: "KeyValue", name: "x", warmup }), /can be no key of a line/, key)
+      assert.strictEqual(refusal({ _tag: "JsonLines", name: "x", field: key, warmup }), "was not refused")
+    }
+    assert.match(refusal({ _tag: "Csv", name: "x", column: 0, files: "a[" }), /"a\[".* write \[\[\]/)
   })
 })
 

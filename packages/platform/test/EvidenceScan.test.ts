@@ -2,7 +2,7 @@ import { describe, it } from "@effect/vitest"
 import { type MetricRule, MetricRule as MetricRuleSchema, type Take } from "@espalier/platform/Evidence"
 import { harmless, LineSplitter, logTail, Tail } from "@espalier/platform/evidence/LogText"
 import { compile, MetricScan } from "@espalier/platform/evidence/MetricScan"
-import { keyValues, parseNumber } from "@espalier/platform/evidence/MetricText"
+import { keyValues, parseJson, parseNumber } from "@espalier/platform/evidence/MetricText"
 import { Result, Schema } from "effect"
 import * as fc from "fast-check"
 import assert from "node:assert"
@@ -52,6 +52,14 @@ describe("key=value pairs", () => {
       ["name", "run"]
     ])
     assert.deepStrictEqual(keyValues("a=1,b=2,c=3,4"), [["a", "1"], ["b", "2"], ["c", "3,4"]])
+  })
+
+  it("of a line that was cut are those that end before the cut", () => {
+    assert.deepStrictEqual(keyValues("x=5 bbbb", true), [["x", "5"]])
+    assert.deepStrictEqual(keyValues("x=5 y=12", true), [["x", "5"]])
+    assert.deepStrictEqual(keyValues("x=5,", true), [])
+    assert.deepStrictEqual(keyValues("x=5,y=", true), [["x", "5"]])
+    assert.deepStrictEqual(keyValues("x=5;", true), [["x", "5"]])
   })
 
   it("are exact about their key", () => {
@@ -166,7 +174,7 @@ describe("rules", () => {
     const found = scan([{ _tag: "KeyValue", name: "x", take: "all" }], lines)
     assert.strictEqual(found.metrics["x"]!.length, 10_000)
     assert.deepStrictEqual(found.notes.map((note) => note.message), [
-      "only the first 10000 of its 10005 values were used"
+      "only the first 10000 of its 10005 values are kept in the record, and its samples tell of all"
     ])
   })
 
@@ -184,6 +192,42 @@ describe("rules", () => {
         .metrics,
       { m: [1, 2, 6] }
     )
+  })
+
+  it("refuse NaN and Infinity in JSON with a note, and read the other fields of the line", () => {
+    const lines = [
+      "{\"loss\": 0.5, \"grad\": 1}",
+      "{\"loss\": 0.1, \"grad\": NaN, \"text\": \"NaN, \\\"Infinity\"}",
+      "{\"loss\": [-Infinity, NaN], \"grad\": -Infinity}",
+      "{\"loss\": Infinity}"
+    ]
+    const found = scan([
+      { _tag: "JsonLines", name: "loss" },
+      { _tag: "JsonLines", name: "grad" },
+      { _tag: "JsonLines", name: "text", required: false }
+    ], lines)
+    assert.deepStrictEqual(found.metrics, { loss: [0.1], grad: [1] })
+    assert.deepStrictEqual(found.notes.map(({ count, message, metric }) => [metric, count, message]), [
+      ["grad", 2, "a value was refused, it is not a finite number: NaN"],
+      ["text", 1, "a value was refused, it is not a finite number: \"NaN, \\\"Infinity\""],
+      ["loss", 2, "a value was refused, it is not a finite number: -Infinity,NaN"]
+    ])
+  })
+
+  it("note a line that begins like a JSON object and is none, but not every line with a brace", () => {
+    const lines = ["{'loss': 0.5}", "{\"loss\": nan}", "{\"loss\": 1} done", "{", "{}", "{1, 2}", "[{\"loss\": 2}]"]
+    const { notes } = scan([{ _tag: "JsonLines", name: "loss", required: false }], lines)
+    assert.deepStrictEqual(notes, [{
+      metric: "loss",
+      message: "a line begins like a JSON object, but is none, and was not read: \"{'loss': 0.5}\"",
+      count: 4
+    }])
+  })
+
+  it("find pieces of JSON in time linear in its length: a time that grew with its square would run into the time-out", () => {
+    for (const unit of ["\"", "\\\"", "\"\\", "NaN", "Infinity,", "\"NaN\"", "-", " "]) {
+      assert.strictEqual(parseJson(`{"a": NaN ${unit.repeat(1_000_000 / unit.length)}`), undefined)
+    }
   })
 
   it("do not look into what every object inherits", () => {

@@ -5,7 +5,14 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type EvidenceRecord, type MetricRule, MetricsMissing } from "../Evidence.ts"
-import { hasSucceeded, type JobHandle, type JobUsage, type LogStream, type TerminalStatus } from "../Execution.ts"
+import {
+  durations,
+  hasSucceeded,
+  type JobHandle,
+  type JobUsage,
+  type LogStream,
+  type TerminalStatus
+} from "../Execution.ts"
 import type { FoundFiles } from "../internal/evidenceFiles.ts"
 import type { FileSource } from "../internal/metricRules.ts"
 import { ErrorScan, summarize } from "./ErrorSummary.ts"
@@ -21,7 +28,7 @@ export interface Limits {
   readonly tailBytes?: number
   /** Of the end of each output, in lines. Default 100. */
   readonly tailLines?: number
-  /** Of each line, in bytes: what is beyond is not searched. Default 16384; in files 1 MiB, if that is more. */
+  /** Of each line, in bytes: what is beyond is not searched, and a note says so. Default 16384; in files 1 MiB, if that is more. */
   readonly lineBytes?: number
   /** How many files a rule may read. When more match, none is read, and a note says so. Default 100. */
   readonly files?: number
@@ -41,6 +48,8 @@ export interface Sources<E> {
     limits: { readonly files: number; readonly bytes: number },
     metric: string
   ) => Effect.Effect<FoundFiles<E>, E>
+  /** Why an output is not there though the job made something of its name, where the layer can tell: for a note. */
+  readonly notRead?: (stream: LogStream) => Effect.Effect<string | undefined, E>
   readonly usage: JobUsage | undefined
 }
 
@@ -160,9 +169,14 @@ export const collect = Effect.fnUntraced(function*<E>(
       if (failed && stream !== "metrics") { for (const { text } of lines) errors[stream].line(text) }
     })
   }
+  for (const { files, rule } of rules.rules) {
+    const reason = files === undefined
+      ? yield* sources.notRead?.(rule.stream ?? "stdout") ?? Effect.succeed(undefined)
+      : undefined
+    if (reason !== undefined) scan.note(rule.name, reason)
+  }
   yield* readFiles(scan, sources)
   const scanned = scan.result()
-  const times = status._tag === "Lost" ? { startedAt: null, endedAt: null } : status
   const evidence: EvidenceRecord = {
     metrics: scanned.metrics,
     samples: scanned.samples,
@@ -175,7 +189,7 @@ export const collect = Effect.fnUntraced(function*<E>(
     outOfMemory: status._tag === "Exited" && status.outOfMemory === true,
     errorSummary: summarize(status, errors.stdout, errors.stderr),
     logTail: logTail(tails.stdout, tails.stderr),
-    durationMillis: times.startedAt === null || times.endedAt === null ? null : times.endedAt - times.startedAt
+    durationMillis: durations(status).ranMillis
   }
   const [first, ...others] = evidence.missing
   if (failed || first === undefined) return evidence

@@ -11,10 +11,10 @@ import type { EvidenceNote, InvalidMetricRule, MetricRule, MetricSamples } from 
 import { checkRules, type Compiled } from "../internal/metricRules.ts"
 import { JsonDocument } from "../internal/jsonDocument.ts"
 import { PatternMatcher } from "../internal/metricPattern.ts"
-import { TableReader } from "../internal/metricTable.ts"
+import { type Cell, TableReader } from "../internal/metricTable.ts"
 import { Values } from "../internal/metricValues.ts"
 import { harmless, type Line } from "./LogText.ts"
-import { fieldOf, keyValues, parseNumber } from "./MetricText.ts"
+import { fieldOf, keyValues, parseJson, parseNumber } from "./MetricText.ts"
 
 /** How many values of one metric the record holds, and of all together: it has to fit into a journal. */
 const recordedValues = { one: 10_000, all: 20_000 }
@@ -22,6 +22,9 @@ const recordedValues = { one: 10_000, all: 20_000 }
 const seenNames = 64
 const seenLines = 5000
 const shownValue = 60
+
+/** Begins with a brace and a key in any quotes, or with nothing more: no set, no piece of a program. */
+const likeAnObject = /^\ufeff?\s*\{\s*(?:["'A-Za-z_]|$)/
 
 const show = (value: unknown): string => {
   const text = harmless(typeof value === "string" ? JSON.stringify(value.slice(0, 2 * shownValue)) : String(value))
@@ -101,6 +104,7 @@ export class MetricScan {
 
   /** The file ends here. */
   end(source: string): void {
+    for (const { rule, table, values } of this.bySource.get(source) ?? []) this.cells(rule, values, table?.end())
     const settled = this.documents.get(source)?.end()
     this.documents.delete(source)
     if (settled?._tag === "Objects") { for (const object of settled.objects) this.jsonObject(source, object) }
@@ -133,8 +137,11 @@ export class MetricScan {
     const missing: Array<MetricRule> = []
     for (const { rule, values } of this.readings) {
       const taken = values.end(this.keepAtMost)
-      if (taken.given > taken.kept) {
-        this.note(rule.name, `only the first ${taken.kept} of its ${taken.given} values were used`)
+      const used = rule.take === "all" ? taken.samples.count : taken.kept
+      if (taken.given > used) this.note(rule.name, `only the first ${used} of its ${taken.given} values were used`)
+      if (used > taken.kept) {
+        const kept = `only the first ${taken.kept} of its ${used} values`
+        this.note(rule.name, `${kept} are kept in the record, and its samples tell of all`)
       }
       if (taken.values.length === 0 && taken.samples.discarded > 0) {
         this.note(rule.name, `the warm-up left out all of its ${taken.samples.discarded} values`)
@@ -173,9 +180,15 @@ export class MetricScan {
     const pairs = this.pairs(text, cut, readings)
     for (const { rule, table, values } of readings) {
       if (rule._tag === "KeyValue") this.keyValue(rule, values, pairs)
-      const cell = table?.line(text, cut)
-      if (cell !== undefined) this.offer(rule, values, cell.value, ofText(cell.value), ofText(cell.field))
+      this.cells(rule, values, table?.line(text, cut))
+      if (cut && (rule._tag === "KeyValue" || rule._tag === "Regex")) {
+        this.note(rule.name, "a line was too long, and only its beginning was searched")
+      }
     }
+  }
+
+  private cells(rule: MetricRule, values: Values, cells: ReadonlyArray<Cell> = []): void {
+    for (const { field, value } of cells) this.offer(rule, values, value, ofText(value), ofText(field))
   }
 
   private jsonLine(source: string, { cut, text }: Line): void {
@@ -186,11 +199,11 @@ export class MetricScan {
       for (const { rule } of wanted) this.note(rule.name, "a JSON line was too long to be read")
       return
     }
-    let object: unknown
-    try {
-      object = JSON.parse(text.replace(/^\ufeff/, ""))
-    } catch {
-      return // a line of text that begins with a brace: jobs print those
+    const object = parseJson(text.replace(/^\ufeff/, ""))
+    if (object === undefined && likeAnObject.test(text)) {
+      for (const { rule } of wanted) {
+        this.note(rule.name, `a line begins like a JSON object, but is none, and was not read: ${show(text.trim())}`)
+      }
     }
     this.jsonObject(source, object)
   }
@@ -227,9 +240,7 @@ export class MetricScan {
     if (!looking && !readings.some(({ rule }) => rule._tag === "KeyValue" && text.includes(rule.key ?? rule.name))) {
       return []
     }
-    const pairs = keyValues(text)
-    // The last pair of a line that was cut may be half a number.
-    if (cut) pairs.pop()
+    const pairs = keyValues(text, cut)
     if (looking) { for (const [key, value] of pairs) if (parseNumber(value) !== undefined) this.see(key) }
     return pairs
   }

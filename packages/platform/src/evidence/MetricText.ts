@@ -14,6 +14,8 @@ export const parseNumber = (text: string): number | undefined => {
 /** What may stand in a key: letters, digits and `_ . / : -`. */
 const inKey = new Uint8Array(128)
 for (const one of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:-") inKey[one.charCodeAt(0)] = 1
+/** A whole key. One that does not match stands in no line. */
+export const keyPattern = /^[A-Za-z_][A-Za-z0-9_./:-]*$/
 const comma = 44
 const semicolon = 59
 /** What ends a pair: a blank of any sort, or a semicolon. */
@@ -21,9 +23,10 @@ const isGap = (code: number): boolean => code <= 32 || code === semicolon || cod
 
 /**
  * The `key=value` pairs of a line, in order. A comma ends a value only where another key follows: `a=1,b=2` is two
- * pairs, but `a=1,234` is one, and no number.
+ * pairs, but `a=1,234` is one, and no number. `cut`: the line went on, so a value that reaches its end may be half a
+ * number, and is none.
  */
-export const keyValues = (line: string): Array<readonly [key: string, value: string]> => {
+export const keyValues = (line: string, cut = false): Array<readonly [key: string, value: string]> => {
   const pairs: Array<readonly [string, string]> = []
   /** The pair whose end is not known yet. */
   let key = ""
@@ -32,6 +35,7 @@ export const keyValues = (line: string): Array<readonly [key: string, value: str
     if (key === "") return
     let to = from
     while (to < limit && !isGap(line.charCodeAt(to))) to++
+    if (cut && to === line.length) return
     while (to > from && line.charCodeAt(to - 1) === comma) to--
     const quoted = to - from > 1 && line[from] === "\"" && line[to - 1] === "\""
     pairs.push([key, quoted ? line.slice(from + 1, to - 1) : line.slice(from, to)])
@@ -49,6 +53,32 @@ export const keyValues = (line: string): Array<readonly [key: string, value: str
   return pairs
 }
 
+/** Texts that stand in JSON, and what Python and others write there for numbers that JSON cannot tell. */
+const jsonPiece = /"[^"\\]*(?:\\.[^"\\]*)*"?|-?\b(?:NaN|Infinity)\b/gs
+/** Stands in for `NaN`, which no number of JSON gives. */
+const notANumber = "\0NaN"
+
+/**
+ * What a text is in JSON, where `NaN` and `Infinity` may stand for numbers as well: a line must not lose its other fields for
+ * one value that diverged. Undefined when it is no JSON.
+ */
+export const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    if (!/NaN|Infinity/.test(text)) return undefined
+  }
+  const written = text.replaceAll(jsonPiece, (piece) => {
+    if (piece.startsWith("\"")) return piece
+    return piece.endsWith("NaN") ? JSON.stringify(notANumber) : `${piece.startsWith("-") ? "-" : ""}1e999`
+  })
+  try {
+    return JSON.parse(written, (_, value: unknown) => value === notANumber ? Number.NaN : value)
+  } catch {
+    return undefined
+  }
+}
+
 /** What stands at a path of an object: a field of that very name, else the field of a field. */
 export const fieldOf = (value: unknown, path: string): unknown => {
   if (!Predicate.isObject(value)) return undefined
@@ -61,10 +91,14 @@ export const fieldOf = (value: unknown, path: string): unknown => {
   return undefined
 }
 
-/** A row of CSV. `open`: its last field is quoted and does not end here. */
+/**
+ * A row of CSV. `open`: its last field is quoted and does not end here. `torn`: a field that goes over lines is closed by a
+ * quote that more text follows, so that quote is hardly its own.
+ */
 export interface CsvRow {
   readonly fields: Array<string>
   readonly open: boolean
+  readonly torn?: true
 }
 
 const isBlank = (code: number): boolean => code === 32 || code === 9
@@ -87,12 +121,13 @@ export const csvFields = (text: string, delimiter: string, before?: CsvRow): Csv
   }
   const isEnd = (): boolean =>
     at >= length || (byBlanks ? isBlank(text.charCodeAt(at)) : text.startsWith(delimiter, at))
-  for (;;) {
+  let torn = false
+  for (let isFirst = before !== undefined;; isFirst = false) {
     let field = ""
     if (isInside) field = begun
     else {
       skipBlanks()
-      if (byBlanks && at >= length) return { fields, open: false }
+      if (byBlanks && at >= length) return { fields, open: false, ...(torn ? { torn } : {}) }
       isInside = text[at] === "\""
       if (isInside) at++
     }
@@ -100,7 +135,7 @@ export const csvFields = (text: string, delimiter: string, before?: CsvRow): Csv
       const quote = text.indexOf("\"", at)
       if (quote < 0) {
         fields.push(field + text.slice(at))
-        return { fields, open: true }
+        return { fields, open: true, ...(torn ? { torn } : {}) }
       }
       field += text.slice(at, quote)
       at = quote + 1
@@ -112,8 +147,10 @@ export const csvFields = (text: string, delimiter: string, before?: CsvRow): Csv
     }
     const from = at
     while (!isEnd()) at++
-    fields.push(field + text.slice(from, at).trimEnd())
-    if (at >= length) return { fields, open: false }
+    const after = text.slice(from, at).trimEnd()
+    if (isFirst && after !== "") torn = true
+    fields.push(field + after)
+    if (at >= length) return { fields, open: false, ...(torn ? { torn } : {}) }
     at += delimiter.length
   }
 }

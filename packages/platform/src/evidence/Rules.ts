@@ -10,7 +10,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Evidence, EvidenceError, type InvalidMetricRule, type MetricRule } from "../Evidence.ts"
 import { Execution, type ExecutionError, type JobNotFound } from "../Execution.ts"
-import { findFiles } from "../internal/evidenceFiles.ts"
+import { findFiles, noPlainFile } from "../internal/evidenceFiles.ts"
+import { checkLimits } from "../internal/evidenceLimits.ts"
+import { files as jobFiles } from "../internal/processFiles.ts"
 import { collect, type Limits } from "./Collect.ts"
 import { compile } from "./MetricScan.ts"
 
@@ -30,7 +32,7 @@ export interface Options extends Limits {
 }
 
 /**
- * Evidence by these rules. The layer fails when a rule cannot be used.
+ * Evidence by these rules. The layer fails when a rule or a limit cannot be used.
  *
  * @example
  * ```ts
@@ -67,6 +69,7 @@ export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule
     Evidence,
     Effect.gen(function*() {
       const rules = yield* Effect.fromResult(compile(options.rules))
+      yield* Effect.fromResult(checkLimits(options))
       const execution = yield* Execution
       return Evidence.of({
         collect: Effect.fn("Evidence.collect")(function*(job, status, collecting) {
@@ -86,6 +89,8 @@ export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule
                 ? noTree(job.key, metric, source.text)
                 : findFiles(directory, source.glob, limits)
             },
+            notRead: (stream) =>
+              stream === "metrics" ? noPlainFile(job.directory, jobFiles.metrics) : Effect.succeed(undefined),
             usage: Option.getOrUndefined(usage),
             output: (stream) => Stream.mapError(execution.logs(job.id, { stream }), cannot("output"))
           })

@@ -10,6 +10,7 @@ import type { JobHandle, JobUsage, LogStream, TerminalStatus } from "../Executio
 import type { FoundFiles } from "../internal/evidenceFiles.ts"
 import { pathMatches } from "../internal/glob.ts"
 import type { FileSource } from "../internal/metricRules.ts"
+import { checkLimits } from "../internal/evidenceLimits.ts"
 import { collect, type Limits } from "./Collect.ts"
 import { compile } from "./MetricScan.ts"
 
@@ -59,6 +60,7 @@ export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule
     Evidence,
     Effect.gen(function*() {
       const rules = yield* Effect.fromResult(compile(options.rules))
+      yield* Effect.fromResult(checkLimits(options))
       return Evidence.of({
         collect: (job, status) =>
           Effect.suspend(() => {

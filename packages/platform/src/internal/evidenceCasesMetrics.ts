@@ -56,6 +56,16 @@ export const metricCases = <E, R>(collect: Collect<E, R>): ReadonlyArray<SuiteCa
     })
   },
   {
+    name: "a value in JSON that diverged is refused with a note, and takes no other field of its line with it",
+    run: Effect.gen(function*() {
+      const record = yield* collect({
+        stdout: "throughput=1\n{\"step\":100,\"loss\":0.5}\n{\"step\":101,\"loss\":NaN,\"latency\":{\"p99\":4}}\n"
+      })
+      assert.deepStrictEqual(record.metrics, { throughput: [1], loss: [0.5], latency: [4] })
+      assert.match(record.notes.find((note) => note.metric === "loss")?.message ?? "", /refused.*: NaN$/)
+    })
+  },
+  {
     name: "minus zero is zero, of keys that come twice the last counts, and names that objects inherit are no fields",
     run: Effect.gen(function*() {
       const record = yield* collect({

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { constants } from "node:fs"
-import { open, opendir, readlink, realpath, stat } from "node:fs/promises"
+import { lstat, open, opendir, readlink, realpath, stat } from "node:fs/promises"
 import { isAbsolute, join, sep } from "node:path"
 import { EvidenceError } from "../Evidence.ts"
 import { type Glob, nameMatches, type Segment } from "./glob.ts"
@@ -81,6 +81,10 @@ class Search {
     const asked = path === "" ? name : `${path}/${name}`
     const place = join(at, name)
     const real = await absent(realpath(place))
+    // Names come as text. One whose bytes are no UTF-8 has marks in it that are not in the name on the disk.
+    if (real === undefined && name.includes("\ufffd") && await absent(lstat(place)) === undefined) {
+      this.refused.add(`a name that is no UTF-8 cannot be opened, and was passed over: ${asked}`)
+    }
     if (real === undefined || (!follow && real !== place)) return
     if (!isInside(this.root, real)) {
       this.refused.add(`a link that leads out of the directory was refused: ${asked}`)
@@ -150,6 +154,18 @@ async function* chunks(root: string, { path, real, size }: Candidate): AsyncGene
     await file.close()
   }
 }
+
+/** Why a file that is named is no plain file, and is not read; nothing where it is one, or is not there. */
+export const noPlainFile = (directory: string, name: string): Effect.Effect<string | undefined, EvidenceError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const info = isAbsolute(directory) ? await absent(lstat(join(directory, name))) : undefined
+      if (info === undefined || info.isFile()) return undefined
+      const what = info.isSymbolicLink() ? "a link" : info.isDirectory() ? "a directory" : "a pipe or a device"
+      return `${name} was not read, because it is no plain file but ${what}`
+    },
+    catch: cannotRead(`The file ${name} of the job`)
+  })
 
 /** Finds the files of a directory that match. None when the directory is not there. */
 export const findFiles = (

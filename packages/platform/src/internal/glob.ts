@@ -60,6 +60,16 @@ const classAt = (text: string, from: number): readonly [Token, end: number] | un
   return [{ _tag: "Class", negated, ranges }, end + 1]
 }
 
+/** An open bracket could be meant as a character, but hardly ever is, and a rule that finds nothing would be silent. */
+const hasOpenBracket = (name: string): boolean => {
+  for (let at = name.indexOf("["); at >= 0;) {
+    const found = classAt(name, at)
+    if (found === undefined) return true
+    at = name.indexOf("[", found[1])
+  }
+  return false
+}
+
 const segmentOf = (text: string): Segment => {
   if (text === "**") return { _tag: "Directories" }
   if (!/[*?[]/.test(text)) return { _tag: "Name", name: text }
@@ -93,6 +103,8 @@ export const parseGlob = (text: string): Result.Result<Glob, string> => {
       return refuse("has an empty name, . or .. in it: it must not leave the directory")
     }
     if (names.length > segmentLimit) return refuse(`is deeper than ${segmentLimit} directories`)
+    const open = names.find(hasOpenBracket)
+    if (open !== undefined) return refuse("has a [ without its ] in one name: write [[] for the character itself")
     if (names.at(-1) === "**") return refuse("ends with **: say which files, as in **/*.csv")
     glob.push(names.map(segmentOf))
   }

@@ -4,6 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { Line } from "../evidence/LogText.ts"
+import { parseJson } from "../evidence/MetricText.ts"
 
 const documentCharacters = 4 * 2 ** 20
 
@@ -11,14 +12,6 @@ const documentCharacters = 4 * 2 ** 20
 export type Settled =
   | { readonly _tag: "Objects"; readonly objects: ReadonlyArray<unknown> }
   | { readonly _tag: "Lines"; readonly lines: ReadonlyArray<Line> }
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
 
 const objectsOf = (document: unknown): ReadonlyArray<unknown> | undefined =>
   Array.isArray(document)
@@ -38,7 +31,7 @@ export class JsonDocument {
     const { cut, text } = line
     if (this.state === "beginning" && text.trim() !== "") {
       const begin = text.replace(/^\ufeff/, "").trimStart()
-      const isWhole = begin.startsWith("{") && parsed(begin) !== undefined
+      const isWhole = begin.startsWith("{") && parseJson(begin) !== undefined
       this.state = !cut && /^[[{]/.test(begin) && !isWhole ? "document" : "lines"
     }
     if (this.state !== "document") return [line]
@@ -50,7 +43,7 @@ export class JsonDocument {
   /** The end of the file. */
   end(): Settled {
     if (this.state !== "document") return { _tag: "Lines", lines: [] }
-    const objects = objectsOf(parsed(this.kept.map(({ text }) => text).join("\n").replace(/^\ufeff/, "")))
+    const objects = objectsOf(parseJson(this.kept.map(({ text }) => text).join("\n").replace(/^\ufeff/, "")))
     return objects === undefined ? { _tag: "Lines", lines: this.giveUp() } : { _tag: "Objects", objects }
   }
 

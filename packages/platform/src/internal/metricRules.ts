@@ -1,6 +1,10 @@
 /** Checks the rules of metrics before anything is read by them. Pure. */
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { harmless } from "../evidence/LogText.ts"
+import { keyPattern } from "../evidence/MetricText.ts"
 import { InvalidMetricRule, MetricRule } from "../Evidence.ts"
 import { type Glob, parseGlob } from "./glob.ts"
 
@@ -21,6 +25,37 @@ export interface FileSource {
 }
 
 const decode = Schema.decodeUnknownResult(MetricRule)
+
+const shownCharacters = 200
+const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** A value as code would write it: the rule came from there. */
+const show = (value: unknown): string => {
+  let text: string | undefined
+  try {
+    text = typeof value === "number" ? String(value) : JSON.stringify(value)
+  } catch {
+    text = undefined // it holds itself, or a bigint
+  }
+  const shown = harmless((text ?? String(value)).replaceAll("\n", " "))
+  return shown.length > shownCharacters ? `${shown.slice(0, shownCharacters)}...` : shown
+}
+
+/** What is wrong with the form of a rule, with the value that was seen. */
+const mistake = (rule: object, issue: SchemaIssue.Issue): string => {
+  const [first] = issuesOf(issue).issues
+  const path = (first?.path ?? []).map((part) => typeof part === "object" ? part.key : part)
+  let value: unknown = rule
+  for (const part of path) value = Predicate.isObject(value) ? Reflect.get(value, part) : undefined
+  const place = path.length === 0 ? "is" : `has ${path.map(String).join(".")} =`
+  const expected = (first?.message ?? "").split("\n")[0]!.replace(/^Expected /, "").replace(/\.$/, "")
+  return `${place} ${show(value)}, where this was expected: ${expected}`
+}
+
+const checkWarmup = (rule: MetricRule): Result.Result<void, string> =>
+  rule._tag === "KeyValue" && rule.warmup?._tag === "Until" && !keyPattern.test(rule.warmup.field)
+    ? Result.fail(`has a warm-up until ${show(rule.warmup.field)}, which can be no key of a line`)
+    : Result.void
 
 const groups = (pattern: RegExp): { readonly count: number; readonly names: ReadonlyArray<string> } => {
   const match = new RegExp(`${pattern.source}|`, pattern.flags).exec("")
@@ -73,18 +108,26 @@ export const checkRules = (
   const names = new Set<string>()
   const compiled: Array<Compiled> = []
   for (const rule of rules) {
-    const name = String(rule.name)
+    // What comes from code has not met the schema yet, and may be anything.
+    const given: unknown = rule
+    if (!Predicate.isObject(given)) {
+      return Result.fail(
+        new InvalidMetricRule({ rule: show(given), message: `A rule has to be an object, but one is ${show(given)}.` })
+      )
+    }
+    const name = typeof rule.name === "string" ? rule.name : show(rule.name)
     const fail = (message: string) =>
       Result.fail(new InvalidMetricRule({ rule: name, message: `The rule of the metric ${name} ${message}.` }))
-    // What comes from code has not met the schema yet.
     const decoded = decode(rule)
-    if (Result.isFailure(decoded)) return fail(`is none: ${decoded.failure.message}`)
+    if (Result.isFailure(decoded)) return fail(mistake(rule, decoded.failure.issue))
     if (names.has(name)) return fail("is there twice: give each metric one rule, or another name")
     names.add(name)
     const pattern = checkPattern(rule)
     if (Result.isFailure(pattern)) return fail(pattern.failure)
     const files = checkFiles(rule)
     if (Result.isFailure(files)) return fail(files.failure)
+    const warmup = checkWarmup(rule)
+    if (Result.isFailure(warmup)) return fail(warmup.failure)
     const column = checkColumn(rule)
     if (Result.isFailure(column)) return fail(column.failure)
     const source = files.success === undefined

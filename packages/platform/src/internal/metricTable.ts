@@ -1,8 +1,17 @@
-/** A table of CSV in lines that may hold other things too: finds its header, then its rows. Bounded memory. */
-import { csvFields, type CsvRow } from "../evidence/MetricText.ts"
+/**
+ * A table of CSV in lines that may hold other things too: finds its header, then its rows. Bounded memory.
+ *
+ * A quote that is never closed must not swallow the rest of a file. So the lines of a row are kept until it is whole, and
+ * when it turns out to be none, only its first line is left out, with a note, and those after it are read again. What is
+ * read again is bounded by what was read: a file in which every row fails costs a few times its length, not its square.
+ */
+import { csvFields, type CsvRow, parseNumber } from "../evidence/MetricText.ts"
+import type { Line } from "../evidence/LogText.ts"
 
-/** Of a row over several lines. A quote that is never closed must not swallow the rest of a file. */
+/** Of a row over several lines. */
 const rowCharacters = 65_536
+/** How many characters may be read again for each that was read, and how many in any case. */
+const againFor = { each: 4, anyCase: 2 ** 20 }
 
 /** One row: the texts in the column, and in the column that the warm-up goes by. */
 export interface Cell {
@@ -26,9 +35,12 @@ export class TableReader {
   private column: number | undefined
   private fieldColumn: number | undefined
   private width: number | undefined
-  /** A row that is not whole yet, and how many characters it has. */
+  /** A row that is not whole yet, its lines, and how many characters they have. */
   private open: CsvRow | undefined
+  private openLines: Array<Line> = []
   private openLength = 0
+  private charactersRead = 0
+  private charactersAgain = 0
 
   constructor(options: TableOptions) {
     this.options = options
@@ -38,31 +50,97 @@ export class TableReader {
   /** What comes now is another table. */
   start(): void {
     const { column, field, hasHeader } = this.options
-    this.open = undefined
+    this.close()
     this.width = undefined
     this.column = hasHeader || typeof column === "string" ? undefined : column
     this.fieldColumn = hasHeader ? undefined : columnNumber(field)
   }
 
-  /** The cell in this line, when it is a row. `cut`: only its beginning is here. */
-  line(text: string, cut: boolean): Cell | undefined {
+  /** The cells of the rows that end with this line: nearly always one or none. `cut`: only its beginning is here. */
+  line(text: string, cut: boolean): ReadonlyArray<Cell> {
+    this.charactersRead += text.length
+    return this.readAll([{ text, cut }])
+  }
+
+  /** The table ends here: a row that is not whole now never will be. */
+  end(): ReadonlyArray<Cell> {
+    return this.open === undefined ? [] : this.readAll(this.giveUp())
+  }
+
+  private readAll(lines: ReadonlyArray<Line>): ReadonlyArray<Cell> {
+    const cells: Array<Cell> = []
+    // The next line is the last here, so that lines which are read again come before the others.
+    const pending = [...lines].reverse()
+    for (;;) {
+      const next = pending.pop()
+      const again = next === undefined ? [] : this.read(next, cells)
+      for (const one of again.toReversed()) pending.push(one)
+      if (next === undefined) return cells
+    }
+  }
+
+  /** Reads one line, and gives those that have to be read again. */
+  private read(line: Line, cells: Array<Cell>): ReadonlyArray<Line> {
+    const { cut, text } = line
     const { delimiter, isFile, onTrouble } = this.options
     const before = this.open
-    if (before === undefined && !this.mayBeRow(text)) return undefined
+    if (before === undefined && !this.mayBeRow(text)) return []
     const row = csvFields(before === undefined && text.startsWith("\ufeff") ? text.slice(1) : text, delimiter, before)
-    this.open = undefined
-    this.openLength = (before === undefined ? 0 : this.openLength) + text.length
-    if (cut || (row.open && isFile && this.openLength > rowCharacters)) {
-      if (row.open) {
-        onTrouble("a quoted field was too long or never closed, and was left out with the lines that it went over")
-      } else if (this.column !== undefined && row.fields.length > this.column) {
-        onTrouble("a row was too long to be read")
+    const goesOn = row.open && isFile
+    if (before !== undefined || goesOn) {
+      this.openLines.push(line)
+      this.openLength += text.length
+      if (row.torn === true || cut || this.openLength > rowCharacters || (goesOn && !this.mayReadAgain())) {
+        return this.giveUp()
       }
-      return undefined
+      this.open = row
+      if (goesOn) return []
+      const looksSwallowed = this.looksLikeRows(this.openLines.slice(1, -1))
+      if (looksSwallowed && this.width !== row.fields.length) return this.giveUp()
+      if (looksSwallowed) {
+        onTrouble("a quoted field goes over lines that look like rows, and they were read as its text")
+      }
+      this.close()
+    } else if (cut) {
+      onTrouble("a line was too long, and was not read as a row")
+      return []
     }
-    if (!row.open || !isFile) return this.row(row.fields)
-    this.open = row
-    return undefined
+    const cell = this.row(row.fields)
+    if (cell !== undefined) cells.push(cell)
+    return []
+  }
+
+  /** The row that was begun is none. Its first line is left out; the others are to be read again. */
+  private giveUp(): ReadonlyArray<Line> {
+    const [first, ...others] = this.openLines
+    this.options.onTrouble(
+      first?.cut === true
+        ? "a line was too long, and was not read as a row"
+        : "a quoted field is never closed, or closed before more text, and the line that it begins in was left out"
+    )
+    for (const { text } of others) this.charactersAgain += text.length
+    this.close()
+    return others
+  }
+
+  private close(): void {
+    this.open = undefined
+    this.openLines = []
+    this.openLength = 0
+  }
+
+  private mayReadAgain(): boolean {
+    return this.charactersAgain <= againFor.anyCase + againFor.each * this.charactersRead
+  }
+
+  /** Whether one of these, alone, would be a row with a number. In a table of one column nearly any text would. */
+  private looksLikeRows(lines: ReadonlyArray<Line>): boolean {
+    const { column, width } = this
+    if (column === undefined || width === undefined || width < 2) return false
+    return lines.some(({ text }) => {
+      const { fields } = csvFields(text, this.options.delimiter)
+      return fields.length === width && parseNumber(fields[column] ?? "") !== undefined
+    })
   }
 
   private mayBeRow(text: string): boolean {

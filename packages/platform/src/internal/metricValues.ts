@@ -59,6 +59,13 @@ const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : sorted[middle - 1]! / 2 + sorted[middle]! / 2
 }
 
+/** The whole number in this part: 29 of 100 and 0.29, though the product of the two is a little less. */
+const partOf = (count: number, fraction: number): number => {
+  const product = count * fraction
+  const nearest = Math.round(product)
+  return Math.abs(nearest - product) <= 2 * Number.EPSILON * product ? nearest : Math.floor(product)
+}
+
 /** What became of the values. */
 export interface Taken {
   /** One, or with `all` as many as are kept; none for a metric without values. May be infinite for a sum. */
@@ -102,7 +109,7 @@ export class Values {
 
   end(allLimit: number): Taken {
     if (this.warmup?._tag !== "Fraction") return this.result(this.moments, this.kept, this.discarded)
-    const discarded = Math.floor(this.kept.length * this.warmup.fraction)
+    const discarded = partOf(this.kept.length, this.warmup.fraction)
     const moments = new Moments()
     const warm = this.kept.slice(discarded)
     for (const value of warm) moments.add(value)
