@@ -5,7 +5,7 @@ import * as Requirements from "@espalier/platform/Requirements"
 import { Layers } from "@espalier/workflow"
 import { Console, Effect, Option } from "effect"
 import { plainLine, shellWord } from "./Format.ts"
-import { OwnLayers } from "./OwnLayers.ts"
+import * as OwnLayers from "./OwnLayers.ts"
 import { CommandFailed, load, say } from "./Project.ts"
 
 /** The checks as lines: what is missing says what to do about it. */
@@ -29,10 +29,9 @@ const isMissing = (checks: ReadonlyArray<unknown>, whose: string): string =>
 /** Looks at the machine and tells what it found; fails when something is missing that the project needs. */
 export const execute = Effect.fnUntraced(function*(given: Option.Option<string>, asJson: boolean) {
   const project = Option.isNone(given) ? undefined : yield* load(given.value)
-  const own = yield* OwnLayers
   const needs = project === undefined
     ? Layers.everything(process.cwd())
-    : Layers.requirements(project, own(project))
+    : Layers.requirements(project, yield* OwnLayers.forProject(project))
   const checks = yield* Requirements.inspect(needs)
   const lacking = Requirements.lacking(checks)
   if (asJson) {

@@ -9,7 +9,7 @@ import * as DoctorCommand from "./DoctorCommand.ts"
 import * as Follow from "./Follow.ts"
 import { shellWord } from "./Format.ts"
 import * as Output from "./Output.ts"
-import { OwnLayers } from "./OwnLayers.ts"
+import * as OwnLayers from "./OwnLayers.ts"
 import { CommandFailed, documentOf, howToBeginAnew, load, say, titlesOf } from "./Project.ts"
 import { messageOf } from "./Report.ts"
 import * as Screen from "./Screen.ts"
@@ -127,7 +127,7 @@ const refuseLeftOvers = Effect.fnUntraced(function*({ workdir }: Autoresearch.Pr
 /** Begins the run of a directory (`run` only) or goes on with it. */
 export const execute = Effect.fnUntraced(function*(given: string, mode: "run" | "resume", asJson: boolean) {
   const project = yield* load(given)
-  const own = (yield* OwnLayers)(project)
+  const own = yield* OwnLayers.forProject(project)
   const output = Output.make(Output.isTerminal() && !asJson, yield* Clock.currentTimeMillis)
   const earlier = yield* Autoresearch.find(project).pipe(Effect.provide(Autoresearch.journal(project.workdir)))
   if (Option.isSome(earlier) && (earlier.value.state === "completed" || earlier.value.state === "cancelled")) {

@@ -304,7 +304,7 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     "a price below zero",
     `${smallest}[agent]\nkind = "codex"\nprice = { inputUsd = -1, outputUsd = 1 }\n`,
     "agent.price.inputUsd",
-    /a number/
+    /Allowed: a number from 0 on\./
   ],
   [
     "what is not copied, in a workspace of git",

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, it } from "vitest"
 import { configuration, type Figures, figures, follow, make, run, until } from "../support/workshop.ts"
@@ -35,6 +36,24 @@ it("what its layers need is asked for by name, and nothing that they stand in fo
   const refused = await own(undefined, "run", workdir).ended
   expect(refused.code).toBe(1)
   expect(refused.stderr).toMatch(/Nothing was started\.\n {2}\$CLUSTER_TOKEN \(layers of your own\): it is not set/)
+})
+
+it("layers that cannot be made are the program's fault, and not told as one of espalier", async () => {
+  const { workdir } = make({ jobMillis: 1 })
+  const script = join(workdir, "broken.ts")
+  const start = JSON.stringify(join(import.meta.dirname, "../../src/Program.ts"))
+  writeFileSync(
+    script,
+    `import { start } from ${start}\nstart(process.argv.slice(2), { layers: () => { throw new Error("it broke") } })\n`
+  )
+  for (const command of ["run", "doctor"]) {
+    const ended = await follow([process.execPath, "--conditions=espalier-source", script, command, workdir]).ended
+    expect(ended.code).toBe(1)
+    expect(ended.stderr).toMatch(
+      /^espalier: The layers of this program's own could not be made: [^]*it broke[^]*broken\.ts/
+    )
+    expect(ended.stderr).not.toMatch(/fault in espalier/)
+  }
 })
 
 it("a run that began on layers of one's own is not gone on with on others, nor the other way round", async () => {

@@ -179,10 +179,10 @@ export const agentKeys: ReadonlyArray<KeyRow> = [
     "none",
     "What the model costs, in US dollars for a million tokens; without it costs count as nothing"
   ],
-  ["agent.price.inputUsd", "a number", "required", "Of what it reads"],
-  ["agent.price.outputUsd", "a number", "required", "Of what it writes"],
-  ["agent.price.cachedInputUsd", "a number", "that of input", "Of what it reads from the provider's cache"],
-  ["agent.price.cacheWriteUsd", "a number", "that of input", "Of what is written to the provider's cache"],
+  ["agent.price.inputUsd", "a number from 0 on", "required", "Of what it reads"],
+  ["agent.price.outputUsd", "a number from 0 on", "required", "Of what it writes"],
+  ["agent.price.cachedInputUsd", "a number from 0 on", "that of input", "Of what it reads from the provider's cache"],
+  ["agent.price.cacheWriteUsd", "a number from 0 on", "that of input", "Of what is written to the provider's cache"],
   ["agent.timeLimit", durationPhrase, "\"20 minutes\"", "A call that takes longer is ended, with all that it started"],
   [
     "agent.costLimitUsd",
@@ -198,11 +198,11 @@ export const agentKeys: ReadonlyArray<KeyRow> = [
   ],
   [
     "agent.maxTokens",
-    "a whole number; only with kind = \"anthropic\" and \"openai-compatible\", as is the following",
+    "a whole number from 1 to 1000000000; only with kind = \"anthropic\" and \"openai-compatible\", as is the following",
     "none",
     "Tokens read and written in one call"
   ],
-  ["agent.maxOutputTokens", "a whole number", "16000", "Tokens of one reply"],
+  ["agent.maxOutputTokens", "a whole number from 1 to 10000000", "16000", "Tokens of one reply"],
   [
     "agent.commands",
     "a list of texts, such as \"npm test\"; only with kind = \"claude\"",
