@@ -169,7 +169,7 @@ const unclaimed = (facts: SlurmFacts, patience: Patience): Decision => {
     _tag: "Forgotten",
     otherwise: lost(
       facts,
-      "it never started, and Slurm does not know it any more: it was cancelled and forgotten, or the scheduler lost it in a crash"
+      "it never started, and Slurm does not know it any more: it was cancelled and forgotten, its wrapper did not come up, or the scheduler lost it in a crash"
     )
   }
 }
@@ -212,6 +212,16 @@ const killed = (
   }
 }
 
+const hintOf = (said: string | undefined): string =>
+  said === undefined ? "" : `; its log ends with ${JSON.stringify(said)}`
+
+/**
+ * A verdict without the scheduler's word, with the last line of the job's log: it may hold why the wrapper did not come
+ * up ("no such file", of the Node program), which nobody else says.
+ */
+export const withLog = (verdict: TerminalStatus, said: string | undefined): TerminalStatus =>
+  verdict._tag === "Lost" ? { ...verdict, reason: `${verdict.reason}${hintOf(said)}` } : verdict
+
 /** The verdict over a job that the scheduler says is over. `said`: the last line of what Slurm wrote into the job's log. */
 export const judge = (
   facts: SlurmFacts,
@@ -223,7 +233,7 @@ export const judge = (
   const standing = standingOf(word.state)
   const recorded = (): TerminalStatus | undefined =>
     exit === undefined ? undefined : { ...statusOfExit(exit), ...queued(facts) }
-  const hint = said === undefined ? "" : `; its log ends with ${JSON.stringify(said)}`
+  const hint = hintOf(said)
   const words = `${word.state}${word.reason === null ? "" : `, ${word.reason}`}`
   if (facts.cancel !== undefined && (exit === undefined || !isOwnEnd(exit)) && standing !== "nodeFailed") {
     return {

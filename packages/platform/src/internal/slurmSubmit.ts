@@ -152,6 +152,19 @@ export const makeSubmit = (options: Submitting) => {
     ]
   }
 
+  /** `timeout` ended it, which itself says nothing, and leaves a code or a signal that says little. */
+  const cutOff = (failed: ExecutionError | CommandFailed): ExecutionError | CommandFailed => {
+    if (failed._tag === "ExecutionError" || failed.kind !== "unreachable") return failed
+    const said = `sbatch did not answer within ${seconds} s and was ended` +
+      (failed.said.startsWith("it ended with ") ? "" : `; it had said: ${failed.said}`)
+    return new CommandFailed({
+      ...failed,
+      program: programs.sbatch,
+      said,
+      message: `${programs.sbatch} failed: ${said}`
+    })
+  }
+
   /** One try. A `CommandFailed` that is `unreachable` means: nothing was submitted, it may be tried again. */
   const submitOnce = Effect.fnUntraced(function*(id: string, command: Command) {
     const name = yield* store.nameOf("launch", command.key)
@@ -199,12 +212,15 @@ export const makeSubmit = (options: Submitting) => {
         return submission
       }
     }
-    const failed = answer._tag === "Failure" ? answer.failure : new CommandFailed({
-      program: programs.sbatch,
-      kind: "unreachable",
-      said: answer.success,
-      message: new Unreadable("sbatch --parsable", answer.success, "that is no number of a job").message
-    })
+    const isCutOff = (yield* Clock.currentTimeMillis) - begunAt >= seconds * 1000
+    const failed = answer._tag === "Failure" ?
+      (isCutOff ? cutOff(answer.failure) : answer.failure) :
+      new CommandFailed({
+        program: programs.sbatch,
+        kind: "unreachable",
+        said: answer.success,
+        message: new Unreadable("sbatch --parsable", answer.success, "that is no number of a job").message
+      })
     if (failed instanceof CommandFailed && (failed.kind === "refused" || failed.kind === "missing")) {
       yield* store.removeAttempt("launch", id, token)
       return yield* failed

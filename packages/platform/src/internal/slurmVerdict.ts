@@ -9,7 +9,7 @@ import { lastLine } from "./processLog.ts"
 import { slurmFiles } from "./slurmRecords.ts"
 import type { Scheduler } from "./slurmScheduler.ts"
 import { isOver, standingOf } from "./slurmStates.ts"
-import { decideSlurm, judge, type Patience } from "./slurmStatus.ts"
+import { decideSlurm, judge, type Patience, withLog } from "./slurmStatus.ts"
 import type { SlurmStore } from "./slurmStore.ts"
 
 /** The status of a job now. It asks the scheduler only where the job's own records do not say it. */
@@ -46,9 +46,10 @@ export const makeStatus = (store: SlurmStore, scheduler: Scheduler, patience: Pa
         const accounts = yield* scheduler.accounts(operation, name, command.requestedAt)
         const account = accounts.find((one) => one.id === facts.claim?.schedulerId) ??
           (facts.claim === undefined ? accounts.at(-1) : undefined)
+        const said = yield* lastLine([`${store.directoryOf(id)}/${slurmFiles.log}`])
         const verdict = account !== undefined && isOver(standingOf(account.state))
-          ? judge(facts, account, account.end, undefined)
-          : decision.otherwise
+          ? judge(facts, account, account.end, said?.line)
+          : withLog(decision.otherwise, said?.line)
         return yield* store.recordVerdict(
           operation,
           id,

@@ -237,6 +237,27 @@ describe.concurrent("a cluster that cannot be used", () => {
       assert.match(error.message, /\/no\/such\/sbatch/)
     }))
 
+  it.live("because sbatch hangs, is told with how long it was waited for", () =>
+    Effect.gen(function*() {
+      const { directory, options } = place({}, { commandTimeout: "1 second", retry: Schedule.recurs(0) })
+      const sbatch = join(directory, "hanging")
+      writeFileSync(sbatch, "#!/bin/sh\nexec sleep 30\n", { mode: 0o755 })
+      const execution = yield* Slurm.make({ ...options, programs: { ...options.programs, sbatch } })
+      const error = yield* Effect.flip(execution.launch(script("hangs", "")))
+      assert.strictEqual(error.reason, "Infrastructure")
+      assert.match(error.message, /sbatch did not answer within 1 s and was ended/)
+    }))
+
+  it.live("because Node is not on its machines, is told with what the job's log says of it", () =>
+    Effect.gen(function*() {
+      const { options } = place({ forgetful: true }, { node: "/no/such/node" })
+      const execution = yield* Slurm.make(options)
+      const job = yield* execution.launch(script("without node", ""))
+      const status = yield* execution.await(job.id)
+      assert.ok(status._tag === "Lost", JSON.stringify(status))
+      assert.match(status.reason, /its wrapper did not come up.*; its log ends with .*\/no\/such\/node/)
+    }))
+
   it.live("because it prints what no version that is known prints, is told with what it printed", () =>
     Effect.gen(function*() {
       const { options } = place({ squeue: "ID|FROBBED|1|2|3|NAME|None\n", busy: true })

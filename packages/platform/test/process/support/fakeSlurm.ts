@@ -3,7 +3,7 @@
  * machine, and fail when the test says so. Called by scripts that `installFakeSlurm` writes.
  */
 import { spawn } from "node:child_process"
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { appendFileSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -85,13 +85,14 @@ const main = (program: Program, directory: string, args: ReadonlyArray<string>):
     case "sbatch": {
       const id = String(jobs.length + 1)
       const script = args.findIndex((one) => !one.startsWith("-"))
+      const log = openSync(option("output").replaceAll("%%", "%"), "a")
       const child = behaviour.busy === true ?
         undefined :
         spawn("/bin/sh", args.slice(script), {
           cwd: option("chdir"),
           detached: true,
           env: { ...process.env, SLURM_JOB_ID: id },
-          stdio: "ignore"
+          stdio: ["ignore", log, log]
         })
       child?.unref()
       writeFileSync(join(directory, "queue", id), JSON.stringify({ name: option("job-name"), pid: child?.pid ?? null }))
