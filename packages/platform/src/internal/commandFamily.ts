@@ -91,7 +91,7 @@ const pause = () => new Promise<void>((resolve) => setTimeout(resolve, pollMilli
  * Asks all to end, and kills who is left after the grace. Ends when none is left (true), or 5 seconds later (false). Also
  * false where nobody can tell who is there.
  */
-export const endFamily = async (family: Family, reach: Reach, graceMillis: number): Promise<boolean> => {
+export const tryEndFamily = async (family: Family, reach: Reach, graceMillis: number): Promise<boolean> => {
   if (process.platform !== "linux" && family.leader === null) return false
   if (!signalAll(family, reach, "SIGTERM")) return true
   const killAt = performance.now() + graceMillis
@@ -106,4 +106,9 @@ export const endFamily = async (family: Family, reach: Reach, graceMillis: numbe
     await pause()
   }
   return true
+}
+
+/** The same, for who can do nothing about those that are left. */
+export const endFamily = async (family: Family, reach: Reach, graceMillis: number): Promise<void> => {
+  await tryEndFamily(family, reach, graceMillis)
 }

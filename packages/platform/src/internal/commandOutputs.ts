@@ -32,6 +32,10 @@ export const outputProblem = (output: string): string | undefined => {
   return undefined
 }
 
+const odd = (path: string): string =>
+  `${path} is no file, directory or link. With it this build is never kept, and made anew each time: have the build ` +
+  "remove it, or name other outputs"
+
 const leadsNowhere: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "ELOOP"])
 
 const realPathOf = (path: string): Promise<string | undefined> =>
@@ -115,7 +119,7 @@ const copyAsItIs = async (source: string, target: string, signal: AbortSignal): 
     await copyFile(source, target, stat, signal)
     await fs.utimes(target, stat.atime, stat.mtime)
   } else {
-    throw new Error(`${source} is no file, directory or link`)
+    throw new Error(odd(source))
   }
 }
 
@@ -152,7 +156,7 @@ const add = async (hash: Hash, path: string, name: string, signal: AbortSignal):
     put("file", stat.size, (stat.mode & 0o111) !== 0)
     for await (const chunk of createReadStream(path, { signal })) hash.update(chunk as Buffer)
   } else {
-    throw new Error(`${path} is no file, directory or link`)
+    throw new Error(odd(path))
   }
 }
 

@@ -14,7 +14,7 @@ import * as Path from "node:path"
 import type { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { CommandNotStarted, longestTimer, signalGroup } from "./command.ts"
-import { endFamily, type Family, familyOf, markVariable } from "./commandFamily.ts"
+import { type Family, familyOf, markVariable, tryEndFamily } from "./commandFamily.ts"
 
 /** How a command ended. Both null: its supervisor was killed, and how the command ended is not known. */
 export interface Ended {
@@ -148,7 +148,7 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
       if (ended !== undefined) return resume(Effect.succeed(ended))
       // A supervisor that was killed has left the command behind: perhaps before it told which process that is, but
       // all of it carries the mark.
-      left = endFamily(family ?? familyOf(null, null, mark), "all", 0)
+      left = tryEndFamily(family ?? familyOf(null, null, mark), "all", 0)
       void left.then((gone) => resume(Effect.succeed({ exitCode: null, signal: null, remains: !gone })))
     })
     return Effect.callback<void>((gone) => {

@@ -32,7 +32,7 @@ const report = (event: unknown): void => {
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined)
 
 let cut = false
-let end: ((reach: Reach) => Promise<boolean>) | undefined
+let end: ((reach: Reach) => Promise<void>) | undefined
 
 /** Looks often at first, for what is started and left at once, then every second. */
 const watch = (family: Family): void => {
@@ -65,7 +65,7 @@ const run = ({ argv: [file, ...args], environment, graceMillis }: Order): void =
   const family = familyOf(child.pid, startTicksOf(child.pid), environment[markVariable] ?? "")
   report({ _tag: "Started", pid: child.pid, startTicks: startTicksOf(child.pid) })
   watch(family)
-  let ending: Promise<boolean> | undefined
+  let ending: Promise<void> | undefined
   end = (reach) => ending ??= endFamily(family, reach, graceMillis)
   child.on("exit", (exitCode, signal) => {
     // A build that has ended leaves nothing running in a tree that is about to be removed. What it started and let go

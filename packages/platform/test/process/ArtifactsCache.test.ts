@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Logger } from "effect"
 import * as fs from "node:fs"
 import * as Path from "node:path"
 import { Artifacts } from "../../src/Artifacts.ts"
@@ -194,6 +194,22 @@ describe("a build cache", () => {
         assert.strictEqual(error.failure, failure, target)
       }
       assert.isFalse(fs.existsSync(Path.join(home, "cache")))
+    }).pipe(Effect.scoped))
+
+  it.live("says of outputs that cannot be kept which they are, and that they cost a build each time", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const told: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void told.push(message))
+      const options = caching(home, {
+        argv: node(`${counting};require("node:child_process").execFileSync("mkfifo", ["dist/p"])`)
+      })
+      for (const _ of [1, 2]) {
+        yield* build(options, yield* requestIn(home, "aaaa")).pipe(Effect.provide(Logger.layer([logger])))
+      }
+      assert.deepStrictEqual(builds(home), ["aaaa", "aaaa"])
+      assert.strictEqual(told.length, 2)
+      assert.match(String(told[1]), /dist\/p is no file, directory or link.*never kept.*have the build remove it/)
     }).pipe(Effect.scoped))
 
   it.live("follows links within the tree: what they lead to is kept and brought back, as files", () =>
