@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import * as fs from "node:fs"
 import * as Path from "node:path"
+import type { WorkspaceError } from "../src/Workspace.ts"
 import * as PlainCopy from "../src/workspace/PlainCopy.ts"
 import { files, fingerprint, onCopySource } from "./process/support/copySource.ts"
 
@@ -62,7 +63,7 @@ describe("a plain copy", () => {
         fs.symlinkSync(source.source, link)
         for (const directory of [source.source, `${source.source}/`, source.home, link, "/"]) {
           const workspace = yield* PlainCopy.make({ source: source.source, directory })
-          const attempts = [
+          const attempts: ReadonlyArray<Effect.Effect<unknown, WorkspaceError>> = [
             Effect.scoped(workspace.open({ run: "src", node: "main.ts", base: "HEAD" })),
             workspace.sweep("src"),
             workspace.resolve("HEAD")

@@ -62,21 +62,27 @@ const eachAtOnce = async <A>(
   for (const result of results) if (result.status === "rejected") throw result.reason
 }
 
+/** Told of a path with a name that is no UTF-8, which cannot be looked at. */
+export type Nameless = (path: string) => void
+
 /** A file that goes while it is looked at was not there. */
-const whenGone = (path: string, error: unknown): undefined => {
-  if (codeOf(error) !== "ENOENT") throw error
-  if (path.includes("\ufffd")) throw new Error("a name in it is no UTF-8. Rename the file", { cause: error })
+const whenGone = (path: string, error: unknown, nameless?: Nameless): undefined => {
+  // Whatever was said: it may be about another file that is shown by the same name.
+  if (path.includes("\ufffd")) {
+    if (nameless === undefined) throw new Error("a name in it is no UTF-8. Rename the file", { cause: error })
+    nameless(path)
+  } else if (codeOf(error) !== "ENOENT") throw error
   return undefined
 }
 
-const orGone = <A>(path: string, run: () => Promise<A>): Promise<A | undefined> =>
-  run().catch((error: unknown) => whenGone(path, error))
+const orGone = <A>(path: string, run: () => Promise<A>, nameless?: Nameless): Promise<A | undefined> =>
+  run().catch((error: unknown) => whenGone(path, error, nameless))
 
-const orGoneSync = <A>(path: string, run: () => A): A | undefined => {
+const orGoneSync = <A>(path: string, run: () => A, nameless?: Nameless): A | undefined => {
   try {
     return run()
   } catch (error) {
-    return whenGone(path, error)
+    return whenGone(path, error, nameless)
   }
 }
 
@@ -95,7 +101,7 @@ const breather = (signal: AbortSignal) => {
 }
 
 /** Walks. Of pipes, sockets and devices only the names are told; `.git` is none of a state. */
-const walk = async (root: string, skip: Skip, signal: AbortSignal) => {
+const walk = async (root: string, skip: Skip, signal: AbortSignal, nameless?: Nameless) => {
   const files: Array<Found> = []
   const entries = new Map<string, Entry>()
   const special: Array<string> = []
@@ -103,17 +109,17 @@ const walk = async (root: string, skip: Skip, signal: AbortSignal) => {
   const into = async (below: string): Promise<void> => {
     const read = () => readdirSync(Path.join(root, below), { withFileTypes: true })
     // A tree that is gone as a whole is a fault, and not a tree without files.
-    const list = below === "" ? read() : orGoneSync(below, read)
+    const list = below === "" ? read() : orGoneSync(below, read, nameless)
     if (list?.length === 0 && below !== "") entries.set(below, { kind: "directory" })
     for (const entry of list ?? []) {
       const path = below === "" ? entry.name : `${below}/${entry.name}`
       if (entry.name === ".git" || skip(path, entry.isDirectory())) continue
       if (entry.isDirectory()) await into(path)
       else if (entry.isSymbolicLink()) {
-        const target = orGoneSync(path, () => readlinkSync(Path.join(root, path)))
+        const target = orGoneSync(path, () => readlinkSync(Path.join(root, path)), nameless)
         if (target !== undefined) entries.set(path, { kind: "link", target })
       } else if (entry.isFile()) {
-        const stat = orGoneSync(path, () => lstatSync(Path.join(root, path)))
+        const stat = orGoneSync(path, () => lstatSync(Path.join(root, path)), nameless)
         if (stat?.isFile() === true) files.push({ path, stat })
       } else special.push(path)
       await breathe()
@@ -138,7 +144,7 @@ const isAsSeen = (stat: Stats, seen: Seen): boolean =>
 
 /**
  * The state of a directory. With `keep` the content of every file is in the store afterwards; without, only its hash is
- * taken. Fails where a file goes on changing while it is read.
+ * taken. Fails where a file goes on changing while it is read, and where a name is no UTF-8 and nobody wants to be told.
  */
 export const scan = async (options: {
   readonly root: string
@@ -147,10 +153,11 @@ export const scan = async (options: {
   readonly store: CopyStore
   readonly keep: boolean
   readonly limitBytes?: number | undefined
+  readonly nameless?: Nameless | undefined
   readonly signal: AbortSignal
 }): Promise<{ readonly state: State; readonly special: ReadonlyArray<string> }> => {
-  const { keep, limitBytes, memory, root, signal, skip, store } = options
-  const { entries, files, special } = await walk(root, skip, signal)
+  const { keep, limitBytes, memory, nameless, root, signal, skip, store } = options
+  const { entries, files, special } = await walk(root, skip, signal, nameless)
   if (limitBytes !== undefined) checkLimit(root, files, limitBytes)
   const present = new Set(files.map(({ path }) => path))
   for (const path of memory.keys()) if (!present.has(path)) memory.delete(path)
@@ -180,7 +187,7 @@ export const scan = async (options: {
         return
       }
       throw new Error(`${path} goes on changing while it is read. Stop what writes it, or leave it out (ignored)`)
-    })
+    }, nameless)
   })
   return { state: entries, special: special.sort() }
 }

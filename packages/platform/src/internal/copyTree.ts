@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { Diff, Identity } from "../Workspace.ts"
-import { fillDirectory, type Memory, scan } from "./copyScan.ts"
+import { fillDirectory, type Memory, type Nameless, scan } from "./copyScan.ts"
 import type { CopyStore, Entry, State } from "./copyStore.ts"
 import { entryAt, fileOperation, longFileOperation, removeWhole } from "./guardFiles.ts"
+import type { Root } from "./guardRoot.ts"
 import type { ChangedFile } from "./workspaceChanges.ts"
 import { comparedBytes, diffOf, type Side } from "./workspaceDiff.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
@@ -15,6 +16,8 @@ import { type Address, noteTree } from "./workspaceOwners.ts"
 /** A copy that this process has open. */
 export interface Copy {
   readonly root: string
+  /** What its directory was when it was opened. */
+  readonly opened: Root
   readonly address: Address
   readonly branch: string | undefined
   readonly base: string
@@ -74,12 +77,16 @@ export const makeCopy = (
     return memory
   })
 
-/** What stands in the copy, and its pipes, sockets and devices, by path. With `keep` it is in the store afterwards. */
+/**
+ * What stands in the copy, and its pipes, sockets and devices, by path. With `keep` it is in the store afterwards. Names
+ * that are no UTF-8 are told, or fail it.
+ */
 export const stateOf = (
   store: CopyStore,
   rules: Rules,
   copy: Copy,
-  keep: boolean
+  keep: boolean,
+  nameless?: Nameless
 ): Effect.Effect<{ readonly state: State; readonly special: ReadonlyArray<string> }, WorkspaceError> =>
   longFileOperation("look through", copy.root, (signal) => {
     // What is part of the state already stays part of it, whatever is ignored.
@@ -89,7 +96,7 @@ export const stateOf = (
       for (let at = path; at !== "." && !own.has(at); at = Path.posix.dirname(at)) own.add(at)
     }
     const skip = (path: string) => rules.isIgnored(path) && !own.has(path)
-    return scan({ root: copy.root, skip, memory: copy.memory, store, keep, signal })
+    return scan({ root: copy.root, skip, memory: copy.memory, store, keep, nameless, signal })
   })
 
 /** The files that differ from the base. */

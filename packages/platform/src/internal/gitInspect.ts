@@ -86,7 +86,8 @@ export const unseenFiles = (
       if (!/[a-zS]/.test(mark)) continue
       const path = Path.join(tree.root, file)
       const isThere = (yield* fileOperation("look at", path, () => entryAt(path))) !== undefined
-      if (mark === "S" && !isThere) continue
+      // One that is no UTF-8 is not found by what is shown of it.
+      if (mark === "S" && !isThere && !file.includes("\ufffd")) continue
       found.push({ file: fromPrefix(prefix, file), problem: "hidden", detail: "git was told not to look at it" })
     }
     return found

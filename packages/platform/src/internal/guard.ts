@@ -21,6 +21,10 @@ export const isMetadata = (segment: string): boolean => {
   return bare === ".git" || /^git~\d+$/.test(bare)
 }
 
+// What usual file systems hold. Whatever a layer keeps its trees in, a change fits everywhere or nowhere.
+const longestName = 255
+const longestPath = 3500
+
 /** Splits a path below the tree into its segments, or says why it is refused. */
 export const segmentsOf = (file: string): Result.Result<ReadonlyArray<string>, WorkspaceError> => {
   if (file === "") return refused(file, "it is empty. Name a file below the tree")
@@ -29,10 +33,20 @@ export const segmentsOf = (file: string): Result.Result<ReadonlyArray<string>, W
     return refused(file, "it is absolute. Name the file by its path below the tree")
   }
   if (/\p{Surrogate}/u.test(file)) return refused(file, "it contains half a character, which no file name can hold")
+  if (file.includes("\ufffd")) {
+    return refused(file, "it contains U+FFFD, which stands for what is no UTF-8: such a name is not told from others")
+  }
   if (file.endsWith("/")) return refused(file, "it names a directory")
   const parts = file.split(process.platform === "win32" ? /[\\/]/ : "/").filter((part) => part !== "" && part !== ".")
   if (parts.length === 0) return refused(file, "it names the tree itself")
   if (parts.includes("..")) return refused(file, "it contains \"..\". Name the file by its plain path below the tree")
+  const long = parts.find((part) => Buffer.byteLength(part) > longestName)
+  if (long !== undefined) {
+    return refused(file, `a name in it has more than ${longestName} bytes, which no file may have`)
+  }
+  if (Buffer.byteLength(file) > longestPath) {
+    return refused(file, `it has more than ${longestPath} bytes, which no path may have`)
+  }
   if (parts.some(isMetadata)) return refused(file, "it leads into git's own data")
   return Result.succeed(parts)
 }

@@ -110,7 +110,8 @@ export const specialFiles = async (
   const walk = async (below: string): Promise<void> => {
     for (const entry of await fs.readdir(Path.join(directory, below), { withFileTypes: true })) {
       const file = below === "" ? entry.name : `${below}/${entry.name}`
-      if (skip(file)) continue
+      // What is no UTF-8 cannot be looked into by this name. Git lists the files in it, and each is refused by name.
+      if (skip(file) || entry.name.includes("\ufffd")) continue
       if (entry.isDirectory()) await walk(file)
       else if (!entry.isFile() && !entry.isSymbolicLink()) found.push(file)
     }

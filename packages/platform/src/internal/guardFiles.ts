@@ -75,6 +75,10 @@ export const entryAt = (path: string) =>
 
 export const isBelow = (root: string, path: string): boolean => path === root || path.startsWith(root + Path.sep)
 
+// What the system takes, the zero at the end included; and what `store` appends to a directory.
+const longestPath = process.platform === "linux" ? 4096 : process.platform === "win32" ? 32_767 : 1024
+const asideBytes = "/.espalier-".length + 12
+
 interface Target {
   readonly path: string
   /** Path below the root, with forward slashes. */
@@ -128,6 +132,12 @@ const locate = (
     const below = Path.relative(top, path).split(Path.sep).join("/")
     const real = yield* Effect.fromResult(segmentsOf(below))
     yield* Effect.fromResult(checkEditable(file, real, policy))
+    const longest = Math.max(Buffer.byteLength(path), Buffer.byteLength(Path.dirname(path)) + asideBytes)
+    if (policy !== undefined && longest >= longestPath) {
+      return yield* refuse(
+        `with the path of the tree it has ${longest} bytes, and ${longestPath - 1} are possible here`
+      )
+    }
     return { path, file: below, exists }
   })
 
@@ -237,7 +247,7 @@ export const lookGuarded = (root: string, policy: Policy): Look => (file, follow
   })
 
 /**
- * Writes a plan to the disk. What goes first makes room: a directory is gone with its last file, as in git, and a file
+ * Writes a plan to the disk, and is not interrupted at it: it is bounded by what a change may have. What goes first makes room: a directory is gone with its last file, as in git, and a file
  * may take its name. An error of the disk in the middle leaves a part: the tree is of no use then.
  */
 export const storePlan = (root: string, plan: Plan): Effect.Effect<void, WorkspaceError> =>
@@ -249,7 +259,7 @@ export const storePlan = (root: string, plan: Plan): Effect.Effect<void, Workspa
     for (const [file, content] of plan.writes) {
       if (content !== undefined) yield* store(Path.join(top, file), content.bytes, content.executable)
     }
-  })
+  }).pipe(Effect.uninterruptible)
 
 const removeFile = async (top: string, path: string): Promise<void> => {
   await fs.rm(path, { force: true })

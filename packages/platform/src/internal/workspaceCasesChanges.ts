@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { strict as assert } from "node:assert"
 import type { Change, Tree, Workspace } from "../Workspace.ts"
-import { type Case, type Check, files, openAt, reasonOf } from "./workspaceCases.ts"
+import { type Case, type Check, edit, files, openAt, reasonOf } from "./workspaceCases.ts"
 import { escaping, fits, refused } from "./workspaceCasesPatches.ts"
 
 const patch = (text: string): Change => ({ _tag: "Patch", name: "change", patch: text })
@@ -37,6 +37,36 @@ export const changeCases = (check: Check): ReadonlyArray<Case> => [
         assert.deepEqual(yield* workspace.changed(tree), applied)
       }).pipe(Effect.scoped)
   ),
+
+  check("what cannot all be written is refused before any of it is", (workspace) =>
+    Effect.gen(function*() {
+      const tree = yield* openAt(workspace, "node")
+      const file = (path: string) => ({ _tag: "File" as const, name: path, file: path, content: "x" })
+      const created = (path: string) => `--- /dev/null\n+++ b/${path}\n@@ -0,0 +1 @@\n+x\n`
+      const impossible: ReadonlyArray<ReadonlyArray<string>> = [
+        ["both", "both/below"],
+        ["both/below", "both"],
+        ["both/deep/er/below", "both"],
+        ["x".repeat(256)],
+        ["ü".repeat(128)],
+        [`${"y/".repeat(3000)}x`],
+        [`${"y".repeat(200)}/`.repeat(18) + "x"]
+      ]
+      for (const paths of impossible) {
+        const forms: ReadonlyArray<ReadonlyArray<Change>> = [
+          paths.map(file),
+          [{ _tag: "Patch", name: "patch", patch: paths.map(created).join("") }]
+        ]
+        for (const changes of forms) {
+          const attempt = workspace.apply(tree, [{ _tag: "Replace", ...edit({}) }, ...changes])
+          assert.equal(yield* reasonOf(attempt), "PathRefused", paths[0]!.slice(0, 20))
+          assert.deepEqual(yield* workspace.changed(tree), [])
+        }
+      }
+      const longest = `${"z".repeat(255)}/${"z".repeat(255)}`
+      yield* workspace.apply(tree, [file("both"), file("both.x"), file(longest)])
+      assert.equal(yield* workspace.read(tree, longest), "x")
+    }).pipe(Effect.scoped)),
 
   check("where one change is refused none is applied", (workspace) =>
     Effect.gen(function*() {

@@ -1,5 +1,6 @@
 /** Cases of the workspace suite for trees on a real disk: links, pipes, second names, modes. */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { strict as assert } from "node:assert"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -164,6 +165,91 @@ export const diskCases = (check: Check): ReadonlyArray<Case> => [
       assert.deepEqual([...fs.readFileSync(Path.join(tree.path, "binary"))], [0, 255, 10, 13, 0])
       assert.deepEqual(yield* workspace.changed(tree), [])
     }).pipe(Effect.scoped)),
+
+  check(
+    "a name that is no UTF-8 is refused by name, whatever is behind it",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        const at = (file: string) => Buffer.from(Path.join(tree.path, file), "latin1")
+        const makers: ReadonlyArray<readonly [string, (path: Buffer) => void]> = [
+          ["src/link\xff", (path) => fs.symlinkSync("/etc/passwd", path)],
+          ["src/file\xff", (path) => fs.writeFileSync(path, "x".repeat(5000))],
+          ["src/directory\xff/file", (path) => {
+            fs.mkdirSync(at("src/directory\xff"))
+            fs.writeFileSync(path, "")
+          }]
+        ]
+        for (const [file, make] of makers) {
+          make(at(file))
+          const error = yield* Effect.flip(workspace.check(tree))
+          assert.ok(error._tag === "ChangeRefused", String(error))
+          assert.ok(error.violations.length > 0)
+          assert.deepEqual([...new Set(error.violations.map(({ problem }) => problem))], ["name"])
+          fs.rmSync(at(file))
+          if (file.includes("directory")) fs.rmdirSync(at("src/directory\xff"))
+        }
+        // A name in UTF-8 that is shown in the same way does not hide the other.
+        fs.writeFileSync(Path.join(tree.path, "src/link\ufffd"), "")
+        fs.symlinkSync("/etc/passwd", at("src/link\xff"))
+        const error = yield* Effect.flip(workspace.check(tree))
+        assert.ok(error._tag === "ChangeRefused" && error.violations[0]?.problem === "name")
+      }).pipe(Effect.scoped),
+    guard
+  ),
+
+  check(
+    "a tree whose directory was replaced by a link, or by another directory, is neither read nor written",
+    (workspace) =>
+      Effect.gen(function*() {
+        const tree = yield* openAt(workspace, "node")
+        const secret = secretBeside(tree)
+        const away = `${tree.path}-away`
+        fs.renameSync(tree.path, away)
+        const change = { _tag: "File" as const, name: "new", file: "new", content: "x" }
+        const attempts: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
+          workspace.write(tree, "key", "x"),
+          workspace.apply(tree, [change]),
+          workspace.applyEdit(tree, { name: "edit", file: "key", search: "key", replace: "x" }),
+          workspace.read(tree, "key"),
+          workspace.check(tree),
+          workspace.commit(tree, { message: "x" })
+        ]
+        const replacements = [() => fs.symlinkSync(secret, tree.path), () =>
+          fs.cpSync(secret, tree.path, { recursive: true })]
+        for (const replace of replacements) {
+          replace()
+          for (const attempt of attempts) {
+            assert.equal(yield* reasonOf(attempt), "PathRefused")
+          }
+          assert.deepEqual(fs.readdirSync(secret), ["key"])
+          assert.equal(fs.readFileSync(Path.join(secret, "key"), "utf8"), "key\n")
+          fs.rmSync(tree.path, { recursive: true })
+        }
+        fs.renameSync(away, tree.path)
+        yield* workspace.apply(tree, [change])
+        fs.rmSync(secret, { recursive: true })
+      }).pipe(Effect.scoped)
+  ),
+
+  check(
+    "a change that is interrupted is there as a whole, or not at all",
+    (workspace) =>
+      Effect.gen(function*() {
+        const files = Array.from({ length: 60 }, (_, index) => `new/${index}`)
+        const change = files.map((file) => ({ _tag: "File" as const, name: file, file, content: "x" }))
+        const seen = new Set<number>()
+        for (const first of ["new/0", "new/30"]) {
+          const tree = yield* openAt(workspace, first)
+          const applying = yield* Effect.forkChild(workspace.apply(tree, change))
+          // In the middle of the writing: when this one is there.
+          while (!fs.existsSync(Path.join(tree.path, first))) yield* Effect.promise(() => new Promise(setImmediate))
+          yield* Fiber.interrupt(applying)
+          seen.add(fs.readdirSync(Path.join(tree.path, "new")).length)
+        }
+        assert.deepEqual([...seen], [files.length])
+      }).pipe(Effect.scoped)
+  ),
 
   check(
     "what nobody made for a tree is neither replaced, dropped nor swept",

@@ -89,6 +89,7 @@ export const planChanges = (
       }
     }
 
+    yield* requireApart(now)
     const writes = new Map<string, Content | undefined>()
     for (const [path, content] of now) {
       const first = original.get(path)
@@ -103,6 +104,20 @@ export const planChanges = (
     }
     return { writes, applied: tell(writes, original, movedFrom) }
   })
+
+/** Fails where one file of the change would have to be a directory for another. */
+const requireApart = (now: ReadonlyMap<string, Content | undefined>): Effect.Effect<void, WorkspaceError> => {
+  for (const [file, content] of now) {
+    if (content === undefined) continue
+    for (let end = file.indexOf("/"); end >= 0; end = file.indexOf("/", end + 1)) {
+      const above = file.slice(0, end)
+      if (now.get(above) === undefined) continue
+      const why = `${JSON.stringify(above)} in it is not a directory: the same change makes it a file`
+      return Effect.fail(WorkspaceError.of({ _tag: "PathRefused", file, why }))
+    }
+  }
+  return Effect.void
+}
 
 interface State {
   readonly look: Look

@@ -50,6 +50,7 @@ import {
   storePlan,
   writeGuarded
 } from "../internal/guardFiles.ts"
+import { requireRoot, type Root, rootAt } from "../internal/guardRoot.ts"
 import { messageText } from "../internal/workspaceMessage.ts"
 import {
   type Address,
@@ -90,6 +91,14 @@ export interface Options extends Guard {
   readonly timeLimit?: Duration.Input | undefined
 }
 
+/** A tree that this process has, from the moment at which it was claimed. */
+interface Entry {
+  /** Set once it is whole. */
+  worktree: Worktree | undefined
+  opened: Root | undefined
+  readonly path: string
+}
+
 const defaultIdentity: Identity = { name: "Espalier", email: "espalier@localhost" }
 
 /**
@@ -102,7 +111,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
     const identity = cleanIdentity(options.identity ?? defaultIdentity, defaultIdentity)
     const policy = policyOf(options)
     const metadata = yield* Semaphore.make(1)
-    const open = new Map<string, { worktree: Worktree | undefined; readonly path: string }>()
+    const open = new Map<string, Entry>()
 
     // Found once; a failure is not remembered, so that the user can mend it while the engine waits.
     let found: Repository | undefined
@@ -130,8 +139,9 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
       Effect.map(ownTrees(source, trees), (own) => own.has(root))
     const worktreeOf = (tree: Tree): Effect.Effect<Worktree, WorkspaceError> =>
       Effect.suspend(() => {
-        for (const { path, worktree } of open.values()) {
-          if (path === tree.path && worktree !== undefined) return Effect.succeed(worktree)
+        for (const { opened, path, worktree } of open.values()) {
+          if (path !== tree.path || worktree === undefined || opened === undefined) continue
+          return Effect.as(requireRoot(opened), worktree)
         }
         return Effect.fail(WorkspaceError.of({ _tag: "TreeClosed", path: tree.path }))
       })
@@ -164,7 +174,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         const trees = yield* directory
         const root = Path.join(trees, safeName(request.run), safeName(request.node))
         const path = Path.join(root, source.prefix)
-        const entry: { worktree: Worktree | undefined; readonly path: string } = { worktree: undefined, path }
+        const entry: Entry = { worktree: undefined, opened: undefined, path }
         // Registered before anything is made, so that an interruption half-way removes what is there.
         yield* Effect.acquireRelease(
           Effect.tap(claimTree(root, request, isOwn(source, trees, root)), Effect.sync(() => open.set(root, entry))),
@@ -184,6 +194,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
           branchMoves: request.branchMoves
         }))
         if (standing === undefined) yield* fill(git, worktree)
+        entry.opened = yield* rootAt(root, path)
         entry.worktree = worktree
         return { path, branch: worktree.branch, base: commit, adopted: standing !== undefined }
       })

@@ -47,6 +47,7 @@ import {
   writeGuarded
 } from "../internal/guardFiles.ts"
 import { compileGlob } from "../internal/guardGlobs.ts"
+import { requireRoot, rootAt } from "../internal/guardRoot.ts"
 import { messageParts, messageText } from "../internal/workspaceMessage.ts"
 import {
   type Address,
@@ -162,7 +163,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         const copy = open.get(tree.path)
         return copy === undefined
           ? Effect.fail(WorkspaceError.of({ _tag: "TreeClosed", path: tree.path }))
-          : Effect.succeed(copy)
+          : Effect.as(requireRoot(copy.opened), copy)
       })
 
     /** Removes a copy that this process has claimed, its record last. */
@@ -209,8 +210,10 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
         const entry = yield* fileOperation("look at", root, () => entryAt(root))
         const stands = request.adopt && before?.commit === commit && entry?.isDirectory() === true
         const memory = stands ? new Map() : yield* makeCopy(store, root, request, commit, state)
+        const opened = yield* rootAt(root, root)
         open.set(root, {
           root,
+          opened,
           address: { run: request.run, node: request.node },
           branch: isAttached ? branch : undefined,
           base: commit,
@@ -272,9 +275,13 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
       check: (tree) =>
         Effect.gen(function*() {
           const copy = yield* copyOf(tree)
-          const { special, state } = yield* now(copy)
+          const { store } = yield* place
+          const found: Array<Violation> = []
+          const { special, state } = yield* stateOf(store, rules, copy, false, (file) => {
+            found.push({ file, problem: "name", detail: "is no UTF-8, so it cannot be looked at. Rename it" })
+          })
           const changed = changesOf(copy, state)
-          const found = special.map((file): Violation => ({ file, problem: "special", detail: "is no plain file" }))
+          for (const file of special) found.push({ file, problem: "special", detail: "is no plain file" })
           yield* checkTree({ path: tree.path, top: copy.root, changed, found, policy })
           return changed
         }),
