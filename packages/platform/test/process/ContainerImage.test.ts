@@ -188,6 +188,18 @@ for (const engine of ["docker", "podman"] as const) {
         assert.deepStrictEqual(pids.map(isAlive), [false, false])
       }).pipe(Effect.scoped))
 
+    it.live("whose client crashes is no failure of the tree", () =>
+      Effect.gen(function*() {
+        const { home, options, store } = yield* fakeEngine(engine)
+        const request = yield* treeWith(home, "aaaa", hanging)
+        const fiber = yield* Effect.forkChild(Effect.flip(build(options, request)), { startImmediately: true })
+        const [client] = yield* linesOf(Path.join(store, "pids"), 2)
+        process.kill(Number(client), "SIGSEGV")
+        const error = yield* Fiber.join(fiber)
+        assert.strictEqual(error.failure, "killed")
+        assert.match(error.message, /crashed with SIGSEGV/)
+      }).pipe(Effect.scoped))
+
     it.live("does not outlive the process that builds it, and neither do questions to an engine that hangs", () =>
       Effect.gen(function*() {
         for (const fault of ["", "silent"]) {
