@@ -131,6 +131,10 @@ describe("a column of a table", () => {
       notes: [never.replace("1", "2")]
     })
     assert.deepStrictEqual(inFile(["\"results, of today", "x,note", "2,b"]), { values: [2], notes: [never] })
+    assert.deepStrictEqual(inFile(["x,note", "2,\"b", "3\",c,\"d", "4,d"]), {
+      values: [4],
+      notes: [never.replace("1", "2")]
+    })
     // What is good CSV is read as such, but it is said when it swallows what looks like rows.
     assert.deepStrictEqual(inFile(["x,note", "2,\"b", "3,c", "d\"", "4,e"]), {
       values: [2, 4],

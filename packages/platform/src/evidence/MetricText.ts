@@ -57,6 +57,7 @@ export const keyValues = (line: string, cut = false): Array<readonly [key: strin
 const jsonPiece = /"[^"\\]*(?:\\.[^"\\]*)*"?|-?\b(?:NaN|Infinity)\b/gs
 /** Stands in for `NaN`, which no number of JSON gives. */
 const notANumber = "\0NaN"
+const notANumberWritten = JSON.stringify(notANumber)
 
 /**
  * What a text is in JSON, where `NaN` and `Infinity` may stand for numbers as well: a line must not lose its other fields for
@@ -64,16 +65,16 @@ const notANumber = "\0NaN"
  */
 export const parseJson = (text: string): unknown => {
   try {
-    return JSON.parse(text)
-  } catch {
-    if (!/NaN|Infinity/.test(text)) return undefined
-  }
-  const written = text.replaceAll(jsonPiece, (piece) => {
-    if (piece.startsWith("\"")) return piece
-    return piece.endsWith("NaN") ? JSON.stringify(notANumber) : `${piece.startsWith("-") ? "-" : ""}1e999`
-  })
-  try {
-    return JSON.parse(written, (_, value: unknown) => value === notANumber ? Number.NaN : value)
+    // Asked before, and not after JSON.parse has failed: an error costs more than all the rest.
+    if (!text.includes("NaN") && !text.includes("Infinity")) return JSON.parse(text)
+    let revive: ((key: string, value: unknown) => unknown) | undefined
+    const written = text.replaceAll(jsonPiece, (piece) => {
+      if (piece.startsWith("\"")) return piece
+      if (!piece.endsWith("NaN")) return `${piece.startsWith("-") ? "-" : ""}1e999`
+      revive = (_, value) => value === notANumber ? Number.NaN : value
+      return notANumberWritten
+    })
+    return JSON.parse(written, revive)
   } catch {
     return undefined
   }

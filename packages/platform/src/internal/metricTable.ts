@@ -64,7 +64,12 @@ export class TableReader {
 
   /** The table ends here: a row that is not whole now never will be. */
   end(): ReadonlyArray<Cell> {
-    return this.open === undefined ? [] : this.readAll(this.giveUp())
+    const cells: Array<Cell> = []
+    // Among the lines that are read again may be another that begins what is never closed.
+    while (this.open !== undefined) {
+      for (const cell of this.readAll(this.giveUp())) cells.push(cell)
+    }
+    return cells
   }
 
   private readAll(lines: ReadonlyArray<Line>): ReadonlyArray<Cell> {
