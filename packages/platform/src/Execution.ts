@@ -274,8 +274,8 @@ export type JobUsage = typeof JobUsage.Type
 /**
  * The job was not launched. `reason` says what to do about it:
  *
- * - `InvalidRequest`: the request itself cannot be run (an empty program, a zero byte, a bad time-out), or the
- *   scheduler refused what it asks for. Nothing was started.
+ * - `InvalidRequest`: the request itself cannot be run (an empty program or directory, what is no text or holds a zero
+ *   byte, a bad time-out), or the scheduler refused what it asks for. Nothing was started. Every layer checks the same.
  * - `DirectoryMissing`: the working directory is not there. Nothing was recorded: the same key may be launched later.
  * - `ProgramNotStarted`: the system refused the program (`code`: ENOENT, EACCES, ...). This is recorded
  *   under the key: launching it again gives the same answer, so that a crash in between changes nothing.
@@ -325,7 +325,7 @@ export type LogStream = "stdout" | "stderr" | "metrics"
  * - `usage` is what the job used of the machine; none where nobody measures it.
  * - `cancel` asks the whole process tree to end (TERM), ends what is left after `grace` (KILL), and returns
  *   when nothing of it runs. The status is then `Cancelled`, unless the job had ended by itself before.
- *   Cancelling what has ended does nothing.
+ *   Cancelling what has ended does nothing. A grace is finite, from 0: with any other the cancel fails and changes nothing.
  *
  * @example
  * ```ts
