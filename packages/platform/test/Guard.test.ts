@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Result } from "effect"
+import { Effect, Result } from "effect"
 import * as fc from "fast-check"
 import { branchName, safeName } from "../src/internal/gitNames.ts"
 import { checkEditable, editContent, policyOf, segmentsOf } from "../src/internal/guard.ts"
+import { requireOptions } from "../src/internal/guardOptions.ts"
 import { hostileIds } from "../src/testing/WorkspaceSuite.ts"
 
 const anyId = fc.oneof(
@@ -81,5 +82,56 @@ describe("an edit", () => {
     const edit = { name: "edit", file: "f", search: "a\nb", replace: "" }
     const result = editContent(edit, Buffer.from("a\r\nb\r\n"))
     assert.isTrue(Result.isFailure(result) && /CR LF/.test(result.failure.message))
+  })
+})
+
+describe("an option of the guard", () => {
+  const refusal = (options: Parameters<typeof requireOptions>[0]) =>
+    Effect.runSync(Effect.result(requireOptions(options)))
+
+  const hopeless = [
+    "src/[s",
+    "{src/secret",
+    "src/{a,b",
+    "",
+    " ",
+    "src\\secret",
+    "src\\",
+    "../x",
+    "src/../x",
+    "{a,../x}"
+  ]
+  for (const pattern of [...hopeless, "!src", "src/[z-a]", "nul\0"]) {
+    it(`that is the pattern ${JSON.stringify(pattern)} is refused with its field, itself and a remedy`, () => {
+      for (const field of ["editable", "denied", "ignored"] as const) {
+        const found = refusal({ [field]: ["src", pattern] })
+        assert.isTrue(Result.isFailure(found))
+        if (!Result.isFailure(found)) continue
+        assert.deepInclude(found.failure.reason, { _tag: "OptionRefused", field, value: JSON.stringify(pattern) })
+        assert.match(found.failure.message, /Name|Close|Separate|NUL/)
+      }
+    })
+  }
+
+  it("that denies or ignores the tree itself is refused, and one that allows it to be changed is not", () => {
+    for (const pattern of [".", "/", "./"]) {
+      assert.isTrue(Result.isFailure(refusal({ denied: [pattern] })))
+      assert.isTrue(Result.isFailure(refusal({ ignored: [pattern] })))
+      assert.isTrue(Result.isSuccess(refusal({ editable: [pattern] })))
+    }
+  })
+
+  it("that is a pattern that can match is taken, though it looks odd", () => {
+    const sound = ["src", "src/", "./src", "/src", "src/**", "*.[jt]s", "[!a]*", "[]]", "{a,b/*}.ts", "a}b", "\\[x]"]
+    const all = [...sound, "\\!x", "\\{x", "a,b", "a{b}", "**/..x", "日本語"]
+    const found = refusal({ editable: all, denied: all, ignored: all })
+    assert.isTrue(Result.isSuccess(found), Result.isFailure(found) ? found.failure.message : "")
+  })
+
+  it("that is a limit has to be a whole number of bytes, or without an end", () => {
+    for (const field of ["maxFileBytes", "maxChangeBytes", "maxSourceBytes"] as const) {
+      for (const value of [NaN, -1, 1.5, -Infinity]) assert.isTrue(Result.isFailure(refusal({ [field]: value })))
+      for (const value of [0, 1000, Infinity]) assert.isTrue(Result.isSuccess(refusal({ [field]: value })))
+    }
   })
 })

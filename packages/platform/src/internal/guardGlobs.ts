@@ -46,8 +46,22 @@ const expand = (pattern: string): ReadonlyArray<string> => {
 
 const escaped = (character: string): string => character.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")
 
-/** One segment as a regular expression. */
-const segmentSource = (segment: string): string => {
+/**
+ * Whether every bracket and brace of a pattern does what it is for. One that is not closed stands for itself, which is hardly
+ * what was meant.
+ */
+export const isMatchable = (pattern: string): boolean =>
+  expand(pattern).every((each) =>
+    each.split("/").every((segment) => {
+      const bare = segment.replaceAll(/\\./gs, "")
+      // Of an alternative, all braces are gone that have a comma and an end.
+      if (/\{[^}]*$/.test(bare)) return false
+      return !segmentSource(segment, true).includes("\0")
+    })
+  )
+
+/** One segment as a regular expression. With `marked`, a bracket that stands for itself is a NUL in it. */
+const segmentSource = (segment: string, marked = false): string => {
   let source = ""
   for (let at = 0; at < segment.length; at++) {
     const character = segment[at]!
@@ -62,7 +76,7 @@ const segmentSource = (segment: string): string => {
       const first = at + (negated ? 2 : 1)
       const end = segment.indexOf("]", first + 1)
       const set = end < 0 ? "" : segment.slice(first, end).replaceAll(/[\\\]^[]/g, "\\$&")
-      if (end < 0 || !isSet(`[${set}]`)) source += "\\["
+      if (end < 0 || !isSet(`[${set}]`)) source += marked ? "\0" : "\\["
       else {
         source += negated ? `[^/${set}]` : `(?!/)[${set}]`
         at = end

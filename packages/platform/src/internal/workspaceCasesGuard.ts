@@ -36,7 +36,28 @@ const problemsOf = (workspace: Workspace["Service"], tree: Tree) =>
     return new Map(error.violations.map(({ file, problem }: Violation) => [file, problem]))
   })
 
+/** One option of each kind that can never do what it is there for. */
+const hopeless: ReadonlyArray<readonly [keyof Guard, string | number]> = [
+  ["denied", "src/[s"],
+  ["editable", "src\\secret"],
+  ["maxFileBytes", NaN]
+]
+
 export const guardCases = (check: Check): ReadonlyArray<Case> => [
+  ...hopeless.map(([field, value]) =>
+    check(
+      `no tree is opened where ${field} is ${value}, and it is said why`,
+      (workspace) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(Effect.scoped(openAt(workspace, "node")))
+          assert.ok(error.reason._tag === "OptionRefused", error.message)
+          assert.equal(error.reason.field, field)
+          assert.equal(error.reason.value, typeof value === "string" ? JSON.stringify(value) : String(value))
+        }),
+      { [field]: typeof value === "string" ? ["src", value] : value }
+    )
+  ),
+
   check("every form of change is held to what is allowed and what is denied", (workspace) =>
     Effect.gen(function*() {
       const tree = yield* openAt(workspace, "node")

@@ -54,6 +54,13 @@ export const TreeInUse = Schema.TaggedStruct("TreeInUse", {
   owner: Schema.optionalKey(Schema.String)
 })
 
+/** An option of the layer can never do what it is there for: a pattern that matches nothing, a limit that is no number. */
+export const OptionRefused = Schema.TaggedStruct("OptionRefused", {
+  field: Schema.String,
+  value: Schema.String,
+  why: Schema.String
+})
+
 /** The tree was closed, or was opened by another workspace. */
 export const TreeClosed = Schema.TaggedStruct("TreeClosed", { path: Schema.String })
 
@@ -130,6 +137,7 @@ export const WorkspaceErrorReason = Schema.Union([
   TreeInUse,
   PlaceTaken,
   DirectoryRefused,
+  OptionRefused,
   TreeClosed,
   BranchInUse,
   GitMissing,
@@ -187,6 +195,8 @@ const describe = (reason: WorkspaceErrorReason): string => {
         }, ` +
         `so trees would come in among files that are not theirs. Choose a directory that is empty and used for nothing ` +
         `else, beside the source or below it`
+    case "OptionRefused":
+      return `The option ${reason.field} of the workspace is refused for ${reason.value}: ${reason.why}`
     case "TreeClosed":
       return `The tree ${reason.path} is not open in this workspace: its scope was closed, or another workspace ` +
         `opened it. Open it again with reopen`

@@ -50,6 +50,7 @@ import {
   storePlan,
   writeGuarded
 } from "../internal/guardFiles.ts"
+import { requireOptions } from "../internal/guardOptions.ts"
 import { requireRoot, type Root, rootAt } from "../internal/guardRoot.ts"
 import { messageText } from "../internal/workspaceMessage.ts"
 import {
@@ -118,6 +119,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
     const repository = Effect.suspend(() =>
       found === undefined
         ? Effect.gen(function*() {
+          yield* requireOptions(options)
           const located = yield* locateRepository(git, options.repository)
           const trees = yield* directory
           yield* requireApart(trees, Path.join(located.repository, located.prefix))

@@ -24,6 +24,7 @@ import {
   segmentsOf,
   tooLargeToRead
 } from "../internal/guard.ts"
+import { requireOptions } from "../internal/guardOptions.ts"
 import {
   type Commit,
   commitFiles,
@@ -107,7 +108,7 @@ export const make = (options: Options): Effect.Effect<{
     const fail = (reason: WorkspaceError["reason"]) => Effect.fail(WorkspaceError.of(reason))
 
     const resolve = (ref: string): Effect.Effect<string, WorkspaceError> =>
-      Effect.suspend(() => {
+      Effect.flatMap(requireOptions(options), () => {
         const id = ref === "HEAD" ? head : branches.get(ref) ?? ref
         if (commits.has(id)) return Effect.succeed(id)
         const found = /^[0-9a-f]{4,}$/.test(id) ? [...commits.keys()].filter((commit) => commit.startsWith(id)) : []

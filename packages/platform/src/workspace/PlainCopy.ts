@@ -47,6 +47,7 @@ import {
   writeGuarded
 } from "../internal/guardFiles.ts"
 import { compileGlob } from "../internal/guardGlobs.ts"
+import { requireOptions } from "../internal/guardOptions.ts"
 import { requireRoot, rootAt } from "../internal/guardRoot.ts"
 import { messageParts, messageText } from "../internal/workspaceMessage.ts"
 import {
@@ -108,6 +109,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
     // Found once; a failure is not remembered, so that the user can mend it while the engine waits.
     let found: Effect.Success<typeof find> | undefined
     const find = Effect.gen(function*() {
+      yield* requireOptions(options)
       const directory = yield* fileOperation(
         "look at",
         options.directory,
