@@ -149,10 +149,12 @@ maxTokens = 200000`),
     for (
       const line of [`secret = "sk-ant-1234567890"`, `apiKey = "sk-ant-1234567890"`, `secrt = "sk-ant-1234567890"`]
     ) {
-      const result = decode(`${smallest}[agent]\nkind = "claude"\n${line}\n`)
-      assert(Result.isFailure(result))
-      assert(!JSON.stringify(result.failure).includes("sk-ant"))
-      assert(!result.failure.message.includes("sk-ant"))
+      for (const header of ["[agent]", "[[agent]]", "[agnet]"]) {
+        const result = decode(`${smallest}${header}\nkind = "claude"\n${line}\n`)
+        assert(Result.isFailure(result))
+        assert(!JSON.stringify(result.failure).includes("sk-ant"))
+        assert(!result.failure.message.includes("sk-ant"))
+      }
     }
   })
 

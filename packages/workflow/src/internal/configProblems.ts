@@ -85,8 +85,8 @@ const unknownKey = (path: KeyPath, value: unknown): Mistake => {
   ) => each.key)
   return {
     path,
-    // What stands in the section of the agent may be its secret, and is not repeated.
-    value: path[0] === "agent" ? undefined : value,
+    // What stands in the section of the agent may be its secret, and is not repeated; nor is a table, which may be meant for it.
+    value: path[0] === "agent" || typeof value === "object" ? undefined : value,
     message: "is not a known key",
     hint: meant !== undefined
       ? `Did you mean "${meant}"?`
@@ -127,6 +127,8 @@ const wrongValue = (path: KeyPath, value: unknown): Mistake => {
       hint: mayHoldOne ? "A key stands in the variable that agent.secret names." : undefined
     }
   }
+  // So may the whole of it, where it is no table.
+  if (pattern === "agent") return { path, message: "is not a table", allowed: keyOf(pattern)?.allowed }
   // What stands where a secret is named may be the secret itself, and is not repeated.
   return pattern === "agent.secret"
     ? { path, message: "is not the name of an environment variable", allowed: keyOf(pattern)?.allowed }
