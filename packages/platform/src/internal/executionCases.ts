@@ -155,8 +155,8 @@ export const launchCases = (tools: Tools): ReadonlyArray<SuiteCase<Execution | S
       Effect.gen(function*() {
         const job = yield* execution.launch(request(key, {}))
         const status = yield* execution.await(job.id)
-        assert.deepStrictEqual(Schema.decodeUnknownSync(JobHandle)(JSON.parse(JSON.stringify(job))), job)
-        assert.deepStrictEqual(Schema.decodeUnknownSync(JobStatus)(JSON.parse(JSON.stringify(status))), status)
+        assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(JobHandle)(JSON.parse(JSON.stringify(job))), job)
+        assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(JobStatus)(JSON.parse(JSON.stringify(status))), status)
       })),
 
     make("ceasing to wait for a job does not touch it", (execution, key) =>
