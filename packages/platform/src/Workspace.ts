@@ -165,7 +165,7 @@ export class Workspace extends Context.Service<Workspace, {
   /**
    * A fresh tree at `base`, on the branch of this run and node, until the scope closes. What an
    * earlier attempt left behind (a crash, say) is replaced: its directory goes, the branch moves to
-   * `base`. The branch outlives the tree.
+   * `base`. The branch outlives the tree. What else stands there is left alone (`PlaceTaken`).
    *
    * `keep` is asked when the scope closes: where it answers true the tree stays on disk for the next `reopen`,
    * because a job still runs in it.
@@ -200,7 +200,8 @@ export class Workspace extends Context.Service<Workspace, {
   /** Replaces the one place that an edit names; the rest of the file keeps every byte. Guarded as `write` is. */
   applyEdit(tree: Tree, edit: Edit): Effect.Effect<void, EditRejected | WorkspaceError>
   /**
-   * Applies changes, in order, each to what those before it left: all of them, or none where one is refused. Every file
+   * Applies changes, in order, each to what those before it left: all of them, or none where one is refused or it is
+   * interrupted. Every file
    * that is written, renamed or deleted is guarded as `write` guards it. Returns what became of each file, by path.
    */
   apply(
@@ -212,14 +213,14 @@ export class Workspace extends Context.Service<Workspace, {
   /**
    * Holds the tree as it stands against the guard, for changes that did not come through it: a coding agent edits the
    * files itself. Whatever is changed, and not ignored, must be a plain file or a link that stays in the tree, lie in what
-   * may be changed, and not be too large. Returns what `changed` does. It says what is committed next,
+   * may be changed, have a name in UTF-8, and not be too large. Returns what `changed` does. It says what is committed next,
    * not what a program with a shell did elsewhere.
    */
   check(tree: Tree): Effect.Effect<ReadonlyArray<ChangedFile>, ChangeRefused | WorkspaceError>
   /** What the tree holds beyond its base, committed or not. */
   diff(tree: Tree): Effect.Effect<Diff, WorkspaceError>
   /**
-   * Commits everything in the tree that is not ignored. Returns the new commit, or the tree's last
+   * Commits everything in the tree that is not ignored; it does not `check`. Returns the new commit, or the tree's last
    * commit (its base at first) when nothing changed. `body` is any text; it stands below the message, after a blank line.
    */
   commit(tree: Tree, options: {

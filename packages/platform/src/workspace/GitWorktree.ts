@@ -74,7 +74,10 @@ export interface Options extends Guard {
    * with it every path of an edit) is the same directory inside the worktree.
    */
   readonly repository: string
-  /** Where the trees are made. Created when needed; may lie in the repository. */
+  /**
+   * Where the trees are made. Created when needed; may lie in the repository, but not be or hold it
+   * (`DirectoryRefused`). Used for nothing else: what stands in the place of a tree and is none is `PlaceTaken`.
+   */
   readonly directory: string
   /**
    * Places in the checkout that are not source, such as the engine's own working directory: they never

@@ -67,7 +67,10 @@ import { type Guard, type Identity, type Tree, type Violation, Workspace, Worksp
 export interface Options extends Guard {
   /** The directory that is copied. Never written. */
   readonly source: string
-  /** Where the copies are made and the store is kept. Created when needed; may lie in the source. */
+  /**
+   * Where the copies are made and the store is kept. Created when needed; may lie in the source, but not be or hold it
+   * (`DirectoryRefused`). Used for nothing else: what stands in the place of a tree and is none is `PlaceTaken`.
+   */
   readonly directory: string
   /**
    * Places in the source that are not source, such as the engine's own working directory. `directory` is always among
