@@ -60,7 +60,7 @@ describe("a source that cannot be searched:", () => {
     const inGit = { source: "[workspace]\nkind = \"git\"" }
     expectRefused(
       await run("run", make(inGit, { program: "plain" }).workdir),
-      /program.*is not (?:in )?a git repository/
+      /program is in no git repository\. Make it one/
     )
     expectRefused(await run("run", make({}, { program: "uncommitted" }).workdir), /has no commit yet/)
   })
