@@ -62,12 +62,15 @@ describe("a name of an artifact", () => {
   it("holds no character that a shell, an option or a path would take for something else", () => {
     const unit = fc.constantFrom(..."abzAZ019._-/:", "\n", " ", "$", "\0", "é")
     let named = 0
-    fc.assert(fc.property(fc.string({ unit, maxLength: 8 }), (text) => {
-      if (!isArtifactName(text)) return
-      named++
-      assert.match(text, /^[A-Za-z0-9][A-Za-z0-9._/:-]*$/)
-      assert.notInclude(text, "..")
-    }), { numRuns: 2000 })
+    fc.assert(
+      fc.property(fc.string({ unit, maxLength: 8 }), (text) => {
+        if (!isArtifactName(text)) return
+        named++
+        assert.match(text, /^[A-Za-z0-9][A-Za-z0-9._/:-]*$/)
+        assert.notInclude(text, "..")
+      }),
+      { numRuns: 2000 }
+    )
     assert.isAbove(named, 50)
   })
 

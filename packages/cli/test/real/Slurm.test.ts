@@ -45,10 +45,12 @@ it("a partition that the cluster does not have is told before anything is record
   )
 })
 
-it("an option of sbatch that the layer gives itself is refused in one sentence", async () => {
+it("an option of sbatch that the layer gives itself is refused with its line", async () => {
   const ended = await run("run", onCluster("options = [\"--requeue\"]").workdir)
   expect(ended.code).toBe(1)
-  expect(ended.stderr).toMatch(/^espalier: .*--requeue is not for you to give: a job is started once/)
+  expect(ended.stderr).toMatch(
+    /espalier\.toml:\d+ {2}execution\.options\[1\] = "--requeue"\n.*--requeue is not for you to give: a job is started once/
+  )
   expect(ended.stderr).not.toMatch(/\n\s+at /)
 })
 
