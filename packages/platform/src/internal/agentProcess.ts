@@ -170,8 +170,8 @@ export const runAgentProcess = (options: AgentProcessOptions): Effect.Effect<Age
       resume(Effect.fail(notStarted(error.message, error.code)))
     })
     child.on("exit", () => {
-      // A supervisor that was killed has left the agent behind.
-      if (ended === undefined && family !== undefined) left = endFamily(family, "all", 0)
+      // A supervisor that was killed has left the agent behind; it may not have said yet which process that is.
+      if (ended === undefined && failed === undefined) left = endFamily(family ?? familyOf(null, null, mark), "all", 0)
       const drain = setTimeout(() => {
         for (const stream of child.stdio) stream?.destroy()
       }, drainMillis)
