@@ -94,6 +94,8 @@ export class Runner implements Host {
   /** Who waits for a hold, by work and name: fibers of one handler may ask for the same hold. */
   private readonly granting = new Waiters<void>()
   private readonly inbox = new Inbox()
+  /** What the turn at hand has taken from the inbox. */
+  private taken: ReadonlyArray<Item> = []
   private yieldedAt = 0
   /** The turn at hand has begun to cancel the run. */
   private isCancelling = false
@@ -151,9 +153,7 @@ export class Runner implements Host {
       step: () => undefined
     }).pipe(
       // A defect here is a fault of the engine. Nobody may be left waiting for a loop that has ended.
-      Effect.catchCause((cause) =>
-        Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.fail(cause, []))
-      )
+      Effect.catchCause((cause) => Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.sync(() => this.fail(cause)))
     )
   )
 
@@ -164,6 +164,7 @@ export class Runner implements Host {
 
   private turn(): Effect.Effect<void> {
     const messages = this.inbox.take()
+    this.taken = messages
     const now = this.now()
     const events: Array<RunEvent.RunEvent> = []
     const answers: Array<() => void> = []
@@ -191,7 +192,7 @@ export class Runner implements Host {
           this.failpoint("append.after")
           this.finish(events, started, answers)
         }),
-      onFailure: (cause) => Effect.sync(() => this.fail(cause, messages))
+      onFailure: (cause) => Effect.sync(() => this.fail(cause))
     })
   }
 
@@ -360,7 +361,7 @@ export class Runner implements Host {
   }
 
   /** The run is over in this process: whoever waits, or asked in vain, is told why. */
-  private fail(cause: Cause.Cause<JournalError>, asked: ReadonlyArray<Item>): void {
+  private fail(cause: Cause.Cause<JournalError>): void {
     const error = cause.reasons.find(Cause.isFailReason)?.error
     this.failure = error ?? new JournalError({
       operation: "append",
@@ -373,7 +374,7 @@ export class Runner implements Host {
     this.settling.wakeAll(failed)
     this.granting.wakeAll(failed)
     // Also what came while the append was under way: no turn will take it.
-    const left = [...asked, ...this.room.dismiss(), ...this.inbox.take()]
+    const left = [...this.taken, ...this.room.dismiss(), ...this.inbox.take()]
     for (const message of left) if (message instanceof Message) message.answer?.(failed)
     this.changed()
   }

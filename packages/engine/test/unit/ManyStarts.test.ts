@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { Journal, WorkEngine, WorkKind } from "@espalier/engine"
+import { Failpoint } from "../../src/Failpoint.ts"
 
 class Many extends WorkKind.make("Many", { payload: { n: Schema.Int } }) {}
 class Engine extends WorkEngine.Service<Engine>()("test/ManyStarts", { kinds: [Many] }) {}
@@ -68,6 +69,37 @@ describe("when far more works start in one turn than handlers are begun at once"
         )
       ),
       Effect.provide(Journal.layerMemory)
+    )
+  })
+
+  it.effect("those that have not begun when the loop breaks never begin, and everybody who asked is answered", () => {
+    const begun = new Set<number>()
+    let isBroken = false
+    return Effect.gen(function*() {
+      const engine = yield* Engine
+      const run = yield* engine.start("r", { concurrency: 300, works: specs(300) })
+      const ended = yield* Effect.forkChild(Effect.flip(run.await), { startImmediately: true })
+      const asked = yield* Effect.forkChild(Effect.flip(run.pause()), { startImmediately: true })
+      assert.strictEqual((yield* Fiber.join(asked))._tag, "JournalError")
+      assert.strictEqual((yield* Fiber.join(ended))._tag, "JournalError")
+      assert.isTrue(begun.has(0))
+      assert.isBelow(begun.size, 300)
+    }).pipe(
+      Effect.scoped,
+      // The first to begin breaks the next turn, which comes before the others begin.
+      Effect.provide(
+        engineOf((n) =>
+          Effect.suspend(() => {
+            begun.add(n)
+            isBroken = true
+            return n === 0 ? Effect.void : Effect.never
+          })
+        )
+      ),
+      Effect.provide(Journal.layerMemory),
+      Effect.provideService(Failpoint, (name) => {
+        if (isBroken && name === "append.before") throw new Error("broken for a test")
+      })
     )
   })
 })
