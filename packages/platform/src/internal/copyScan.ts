@@ -6,7 +6,7 @@ import { lstatSync, readdirSync, readlinkSync, type Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { type CopyStore, type Entry, hashFile, type State } from "./copyStore.ts"
-import { codeOf } from "./guardFiles.ts"
+import { codeOf } from "./files.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 
 type FileEntry = Entry & { readonly kind: "file" }

@@ -19,7 +19,7 @@ import { createHash, randomBytes } from "node:crypto"
 import { constants, createReadStream } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { codeOf } from "./guardFiles.ts"
+import { ifThere } from "./files.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 
 /** What stands at a path. A directory has an entry of its own only where it is empty. */
@@ -75,15 +75,6 @@ export const hashFile = async (path: string, bytes: number): Promise<string> => 
   return digest.digest("hex")
 }
 
-const unlessThere = async <A>(run: () => Promise<A>): Promise<A | undefined> => {
-  try {
-    return await run()
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined
-    throw error
-  }
-}
-
 /** The store below a directory. All operations throw what the file system says, or a `WorkspaceError`. */
 export class CopyStore {
   readonly directory: string
@@ -130,7 +121,7 @@ export class CopyStore {
   async fileAt(entry: { readonly id: string; readonly bytes: number }): Promise<string> {
     const place = this.#place("files", entry.id)
     if (this.#verified.has(entry.id)) return place
-    const found = await unlessThere(() => fs.stat(place))
+    const found = await ifThere(fs.stat(place))
     if (found === undefined) throw damaged(place, "the content of a file is gone")
     if (found.size !== entry.bytes || await hashFile(place, found.size) !== entry.id) {
       throw damaged(place, "the content of a file is not what it was")
@@ -142,7 +133,7 @@ export class CopyStore {
   /** Whether the content is there; at once where this process has seen it. */
   hasFile(id: string): true | Promise<boolean> {
     return this.#verified.has(id) ||
-      unlessThere(() => fs.stat(this.#place("files", id))).then((found) => found !== undefined)
+      ifThere(fs.stat(this.#place("files", id))).then((found) => found !== undefined)
   }
 
   /** Where a file is that is known to be what its name says; undefined where it has to be asked for. */
@@ -214,7 +205,7 @@ export class CopyStore {
     const id = hash(text)
     if (this.#lists.has(id)) return id
     const place = this.#place("lists", id)
-    if (await unlessThere(() => fs.stat(place)) === undefined) await this.#write(place, text)
+    if (await ifThere(fs.stat(place)) === undefined) await this.#write(place, text)
     this.#remember(id, list)
     return id
   }
@@ -229,7 +220,7 @@ export class CopyStore {
     const known = this.#lists.get(id)
     if (known !== undefined) return known
     const place = this.#place("lists", id)
-    const text = await unlessThere(() => fs.readFile(place, "utf8"))
+    const text = await ifThere(fs.readFile(place, "utf8"))
     if (text === undefined) throw damaged(place, "a directory is gone")
     const list = hash(text) === id ? decodeList(text) : Option.none()
     if (Option.isNone(list)) throw damaged(place, "a directory is not what it was")
@@ -274,7 +265,7 @@ export class CopyStore {
   /** Reads a commit. */
   async getCommit(id: string): Promise<Commit> {
     const place = Path.join(this.directory, "commits", id)
-    const text = await unlessThere(() => fs.readFile(place, "utf8"))
+    const text = await ifThere(fs.readFile(place, "utf8"))
     if (text === undefined) throw damaged(place, "a commit is gone")
     const commit = hash(text) === id ? decodeCommit(text) : Option.none()
     if (Option.isNone(commit)) throw damaged(place, "a commit is not what it was")
@@ -283,14 +274,14 @@ export class CopyStore {
 
   /** The commits whose id begins so. */
   async findCommits(start: string): Promise<ReadonlyArray<string>> {
-    const names = await unlessThere(() => fs.readdir(Path.join(this.directory, "commits"))) ?? []
+    const names = await ifThere(fs.readdir(Path.join(this.directory, "commits"))) ?? []
     return names.filter((name) => name.startsWith(start))
   }
 
   /** The commit that a branch is at. The name has to be a safe path. */
   async getRef(name: string): Promise<string | undefined> {
     const place = Path.join(this.directory, "refs", name)
-    const text = await unlessThere(() => fs.readFile(place, "utf8"))
+    const text = await ifThere(fs.readFile(place, "utf8"))
     if (text !== undefined && !/^[0-9a-f]{64}$/.test(text)) throw damaged(place, "it names no commit")
     return text
   }
@@ -303,9 +294,9 @@ export class CopyStore {
   /** Removes what writers that died left, if it is older than a day: nobody writes a file that long. */
   async tidy(nowMillis: number): Promise<void> {
     const directory = Path.join(this.directory, "tmp")
-    for (const name of await unlessThere(() => fs.readdir(directory)) ?? []) {
+    for (const name of await ifThere(fs.readdir(directory)) ?? []) {
       const path = Path.join(directory, name)
-      const found = await unlessThere(() => fs.stat(path))
+      const found = await ifThere(fs.stat(path))
       if (found !== undefined && nowMillis - found.mtimeMs > 86_400_000) await fs.rm(path, { force: true })
     }
   }

@@ -6,11 +6,12 @@ import * as Path from "node:path"
 import type { Diff, Identity } from "../Workspace.ts"
 import { fillDirectory, type Memory, type Nameless, scan } from "./copyScan.ts"
 import type { CopyStore, Entry, State } from "./copyStore.ts"
-import { entryAt, fileOperation, longFileOperation, removeWhole } from "./guardFiles.ts"
+import { entryAt } from "./files.ts"
 import type { Root } from "./guardRoot.ts"
 import type { ChangedFile } from "./workspaceChanges.ts"
 import { comparedBytes, diffOf, type Side } from "./workspaceDiff.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation, longFileOperation, removeWhole } from "./workspaceFiles.ts"
 import { type Address, noteTree } from "./workspaceOwners.ts"
 
 /** A copy that this process has open. */

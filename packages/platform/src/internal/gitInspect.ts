@@ -2,13 +2,14 @@
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
 import type { CommitRecord } from "../Workspace.ts"
+import { entryAt } from "./files.ts"
 import { type Git, gitFailed } from "./git.ts"
 import type { Repository } from "./gitRepository.ts"
 import type { Worktree } from "./gitTree.ts"
 import { specialFiles } from "./guardCheck.ts"
-import { entryAt, fileOperation } from "./guardFiles.ts"
 import type { ChangedFile, Violation } from "./workspaceChanges.ts"
 import type { WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation } from "./workspaceFiles.ts"
 import { messageParts } from "./workspaceMessage.ts"
 
 const listOf = (output: string): ReadonlyArray<string> => output.split("\0").filter((entry) => entry !== "")

@@ -8,9 +8,10 @@ import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as Path from "node:path"
 import type { Identity, Source } from "../Workspace.ts"
+import { entryAt } from "./files.ts"
 import { type Git, gitFailed, type GitPlace } from "./git.ts"
-import { entryAt, fileOperation, removeDirectory } from "./guardFiles.ts"
 import { UncleanSource, WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation, removeDirectory } from "./workspaceFiles.ts"
 
 /** A repository that was found, and how to run git on it. */
 export interface Repository extends Omit<Source, "kind"> {

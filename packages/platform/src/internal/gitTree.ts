@@ -11,10 +11,11 @@ import type * as Semaphore from "effect/Semaphore"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { Diff, Identity } from "../Workspace.ts"
+import { entryAt } from "./files.ts"
 import { type Git, type GitPlace, isTornEntry } from "./git.ts"
 import { refuseNested, type Repository } from "./gitRepository.ts"
-import { entryAt, fileOperation, removeWhole } from "./guardFiles.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation, removeWhole } from "./workspaceFiles.ts"
 
 /** A worktree that this process made and has not removed. */
 export interface Worktree {

@@ -6,10 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
+import { entryAt } from "./files.ts"
 import { isMetadata, type Policy, segmentsOf } from "./guard.ts"
-import { entryAt, fileOperation, isBelow } from "./guardFiles.ts"
+import { isBelow } from "./guardFiles.ts"
 import { type ChangedFile, ChangeRefused, type Violation } from "./workspaceChanges.ts"
 import type { WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation } from "./workspaceFiles.ts"
 
 /** Checks what was changed. `top` is the directory that links may lead to: the tree's whole checkout. */
 export const checkTree = (options: {

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
+import { entryAt } from "./files.ts"
 import {
   checkEditable,
   checkSize,
@@ -19,59 +20,8 @@ import {
 } from "./guard.ts"
 import type { Edit, EditRejected } from "./workspaceChanges.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation, removeIfEmpty } from "./workspaceFiles.ts"
 import type { Content, Look, Plan } from "./workspacePlan.ts"
-
-/**
- * Runs a file operation; its refusal becomes a typed error. Not interruptible: the operations are
- * short, and one that goes on in the background after its effect was given up would act on a tree
- * that somebody else opened since.
- */
-export const fileOperation = <A>(
-  operation: string,
-  file: string,
-  run: () => Promise<A>
-): Effect.Effect<A, WorkspaceError> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: run,
-    catch: (error) => failedBecause(operation, file, error)
-  }))
-
-/**
- * The same for what takes its time. It can be interrupted: then it is told by the signal, and waited for until it is at
- * rest.
- */
-export const longFileOperation = <A>(
-  operation: string,
-  file: string,
-  run: (signal: AbortSignal) => Promise<A>
-): Effect.Effect<A, WorkspaceError> =>
-  Effect.callback<A, WorkspaceError>((resume) => {
-    const controller = new AbortController()
-    const done = run(controller.signal).then(
-      (result) => resume(Effect.succeed(result)),
-      (error: unknown) => resume(Effect.fail(failedBecause(operation, file, error)))
-    )
-    return Effect.promise(() => {
-      controller.abort()
-      return done
-    })
-  })
-
-const failedBecause = (operation: string, file: string, error: unknown): WorkspaceError =>
-  error instanceof WorkspaceError
-    ? error
-    : WorkspaceError.of({ _tag: "FileFailed", file, operation, detail: detailOf(error) })
-
-const detailOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
-
-export const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
-
-/** The path's own entry, links not followed; undefined where there is none. */
-export const entryAt = (path: string) =>
-  fs.lstat(path).catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return undefined
-    throw error
-  })
 
 export const isBelow = (root: string, path: string): boolean => path === root || path.startsWith(root + Path.sep)
 
@@ -265,65 +215,5 @@ const removeFile = async (top: string, path: string): Promise<void> => {
   await fs.rm(path, { force: true })
   for (let at = Path.dirname(path); at !== top && isBelow(top, at); at = Path.dirname(at)) {
     if (!await removeIfEmpty(at)) return
-  }
-}
-
-/** Removes a directory that has nothing in it; returns whether it is gone. */
-export const removeIfEmpty = async (directory: string): Promise<boolean> => {
-  try {
-    await fs.rmdir(directory)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code === "ENOENT") return true
-    if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOTDIR") throw error
-    return false
-  }
-  return true
-}
-
-/**
- * Removes a directory with all that is in it; none is fine. Builds leave directories that even their
- * owner may not write (module caches do), so these are opened up and the removal is tried once more.
- */
-export const removeDirectory = (path: string): Effect.Effect<void, WorkspaceError> =>
-  fileOperation("remove", path, async () => {
-    const remove = () => fs.rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 })
-    try {
-      await remove()
-    } catch (error) {
-      if (codeOf(error) !== "EACCES" && codeOf(error) !== "EPERM") throw error
-      await openUp(path)
-      await remove()
-    }
-  })
-
-/**
- * Removes what stands at `path` so that it is there whole, or not at all, whatever moment the engine dies at: it gets
- * another name first, `.removed-` and so on, beside the old one. Nothing takes a directory of such a name for a tree.
- */
-export const removeWhole = (path: string): Effect.Effect<void, WorkspaceError> =>
-  Effect.uninterruptible(Effect.flatMap(
-    fileOperation("remove", path, async () => {
-      const aside = Path.join(Path.dirname(path), `.removed-${randomBytes(6).toString("hex")}`)
-      try {
-        await fs.rename(path, aside)
-        return aside
-      } catch (error) {
-        const code = codeOf(error)
-        if (code === "ENOENT" || code === "ENOTDIR") return undefined
-        // A mount point, and a directory of a lower layer of a container's file system, keep their names.
-        if (code === "EBUSY" || code === "EXDEV") return path
-        throw error
-      }
-    }),
-    (left) => left === undefined ? Effect.void : removeDirectory(left)
-  ))
-
-const openUp = async (directory: string): Promise<void> => {
-  const entry = await entryAt(directory)
-  if (entry === undefined || !entry.isDirectory()) return
-  await fs.chmod(directory, entry.mode | 0o700)
-  for (const child of await fs.readdir(directory, { withFileTypes: true })) {
-    if (child.isDirectory()) await openUp(Path.join(directory, child.name))
   }
 }

@@ -5,8 +5,9 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { codeOf, entryAt, fileOperation } from "./guardFiles.ts"
+import { codeOf, entryAt } from "./files.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation } from "./workspaceFiles.ts"
 
 /** What a tree's directory was when it was opened. */
 export interface Root {

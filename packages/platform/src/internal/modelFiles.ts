@@ -10,6 +10,8 @@ import * as Result from "effect/Result"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
+import { attempt } from "./fileEffects.ts"
+import { codeOf } from "./files.ts"
 import { segmentsOf } from "./guard.ts"
 
 /** How much of a directory a model gets to see at once. */
@@ -35,15 +37,11 @@ const refuse = (message: string): Effect.Effect<never, Refused> => Effect.fail({
 
 const named = (path: string): string => JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}[...]` : path)
 
-/** A short file operation. Not interruptible, so that none goes on behind the back of whoever gave it up. */
 const operation = <A>(path: string, run: () => Promise<A>): Effect.Effect<A, Refused> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: run,
-    catch: (error) => ({
-      message: (error as NodeJS.ErrnoException).code === "ENOENT"
-        ? `There is no ${named(path)}`
-        : `Cannot open ${named(path)} (${(error as NodeJS.ErrnoException).code ?? "unknown error"})`
-    })
+  attempt(run, (error) => ({
+    message: codeOf(error) === "ENOENT"
+      ? `There is no ${named(path)}`
+      : `Cannot open ${named(path)} (${codeOf(error) ?? "unknown error"})`
   }))
 
 /** The segments of a path below the directory; none for the directory itself. */

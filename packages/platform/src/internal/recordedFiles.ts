@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
+import { attempt } from "./fileEffects.ts"
+import { codeOf, ifThere } from "./files.ts"
 import { type Asked, decode, differences, distance, fileNameOf, type Recording } from "./recordedCall.ts"
 
 /** A file that cannot be taken as a recording, or not be read or written. */
@@ -15,22 +17,13 @@ export interface Unreadable {
 }
 
 const operation = <A>(file: string, run: () => Promise<A>): Effect.Effect<A, Unreadable> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: run,
-    catch: (error) => ({ file, why: (error as NodeJS.ErrnoException).code ?? String(error) })
-  }))
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
+  attempt(run, (error) => ({ file, why: codeOf(error) ?? String(error) }))
 
 /** The recording of a call, or undefined where there is none. */
 export const load = (directory: string, asked: Asked): Effect.Effect<Recording | undefined, Unreadable> =>
   Effect.gen(function*() {
     const file = Path.join(directory, fileNameOf(asked))
-    const text = yield* operation(file, () =>
-      fs.readFile(file, "utf8").catch((error: unknown) => {
-        if (codeOf(error) === "ENOENT") return undefined
-        throw error
-      }))
+    const text = yield* operation(file, () => ifThere(fs.readFile(file, "utf8")))
     if (text === undefined) return undefined
     const recording = yield* Effect.mapError(decode(text), (why) => ({ file, why }))
     return fileNameOf(recording.asked) === fileNameOf(asked)

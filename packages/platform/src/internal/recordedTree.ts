@@ -10,6 +10,7 @@ import { createHash } from "node:crypto"
 import { constants, createReadStream } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
+import { attempt, detailOf } from "./fileEffects.ts"
 import { landing, type Refused } from "./modelFiles.ts"
 import type { Change } from "./recordedCall.ts"
 
@@ -32,10 +33,7 @@ export interface TreeBounds {
 }
 
 const run = <A>(operation: () => Promise<A>): Effect.Effect<A, Refused> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: operation,
-    catch: (error) => ({ message: error instanceof Error ? error.message : String(error) })
-  }))
+  attempt(operation, (error) => ({ message: detailOf(error) }))
 
 const youngMillis = 2_000
 const hashedBytes = 4 * 1024 * 1024

@@ -17,9 +17,10 @@ import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { StandingTree } from "../Workspace.ts"
-import { codeOf, entryAt, fileOperation, removeIfEmpty } from "./guardFiles.ts"
+import { codeOf, entryAt } from "./files.ts"
 import { isAlive, startTicksOf, thisMachine } from "./processTable.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
+import { fileOperation, removeIfEmpty } from "./workspaceFiles.ts"
 
 /** What is written down of a tree. */
 export const TreeRecord = Schema.Struct({

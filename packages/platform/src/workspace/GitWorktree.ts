@@ -41,17 +41,10 @@ import {
 } from "../internal/gitTree.ts"
 import { policyOf } from "../internal/guard.ts"
 import { checkTree } from "../internal/guardCheck.ts"
-import {
-  editGuarded,
-  fileOperation,
-  lookGuarded,
-  readGuarded,
-  removeIfEmpty,
-  storePlan,
-  writeGuarded
-} from "../internal/guardFiles.ts"
+import { editGuarded, lookGuarded, readGuarded, storePlan, writeGuarded } from "../internal/guardFiles.ts"
 import { requireOptions } from "../internal/guardOptions.ts"
 import { requireRoot, type Root, rootAt } from "../internal/guardRoot.ts"
+import { fileOperation, removeIfEmpty } from "../internal/workspaceFiles.ts"
 import { messageText } from "../internal/workspaceMessage.ts"
 import {
   type Address,

@@ -30,25 +30,17 @@ import {
   sourceBranch,
   stateOf
 } from "../internal/copyTree.ts"
+import { entryAt } from "../internal/files.ts"
 import { cleanIdentity } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
 import { realOrPlanned, requireApart } from "../internal/gitRepository.ts"
 import { policyOf } from "../internal/guard.ts"
 import { checkTree } from "../internal/guardCheck.ts"
-import {
-  editGuarded,
-  entryAt,
-  fileOperation,
-  lookGuarded,
-  readGuarded,
-  removeIfEmpty,
-  removeWhole,
-  storePlan,
-  writeGuarded
-} from "../internal/guardFiles.ts"
+import { editGuarded, lookGuarded, readGuarded, storePlan, writeGuarded } from "../internal/guardFiles.ts"
 import { compileGlob } from "../internal/guardGlobs.ts"
 import { requireOptions } from "../internal/guardOptions.ts"
 import { requireRoot, rootAt } from "../internal/guardRoot.ts"
+import { fileOperation, removeIfEmpty, removeWhole } from "../internal/workspaceFiles.ts"
 import { messageParts, messageText } from "../internal/workspaceMessage.ts"
 import {
   type Address,
