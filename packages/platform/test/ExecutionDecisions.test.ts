@@ -144,7 +144,7 @@ describe("the processes of a job", () => {
     residentPages: 0,
     ...more
   })
-  const root = { pid: 100, startTicks: 100, token: "token" }
+  const root = { pid: 100, startTicks: 100, mark: "TOKEN=token" }
   const chosen = (processes: ReadonlyArray<ProcessStat>, marked: ReadonlyArray<number> = []) =>
     select(processes, root, (pid) => marked.includes(pid)).map((found) => found.pid).sort((a, b) => a - b)
 

@@ -4,12 +4,13 @@
  *
  * The command leads a process group of its own. Interruption and the time limit end the whole group: first
  * SIGTERM, so that it can remove its lock files, then SIGKILL. The effect does not return before the
- * process is gone. For work that must also die when this process is killed, see `commandSupervised`.
+ * process is gone. For work that must also die when this process is killed, see `supervised`.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
+import { signalGroup } from "./processTree.ts"
 
 /** The command could not be started: no such program, no permission, no such directory. */
 export class CommandNotStarted extends Data.TaggedError("CommandNotStarted")<{
@@ -55,19 +56,6 @@ export interface CommandOptions {
 const stderrKeptBytes = 16 * 1024
 /** Node's timers fire at once when they are set to more. */
 export const longestTimer = 2 ** 31 - 1
-
-/** Sends a signal to a process group; a group that is gone already is no error. */
-export const signalGroup = (leader: number, signal: NodeJS.Signals | 0): boolean => {
-  try {
-    process.kill(-leader, signal)
-    return true
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    // macOS answers EPERM for a group of which only zombies are left.
-    if (code === "ESRCH" || code === "EPERM") return false
-    throw error
-  }
-}
 
 const endGroup = (child: ChildProcess, graceMillis: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {

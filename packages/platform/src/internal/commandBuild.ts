@@ -6,27 +6,16 @@ import * as Option from "effect/Option"
 import { BuildFailed, type BuildFailure, type BuildRequest } from "../Artifacts.ts"
 import type { CommandNotStarted } from "./command.ts"
 import { openLog, readTail } from "./commandLog.ts"
-import { type Ended, runSupervised } from "./commandSupervised.ts"
+import * as FileEffects from "./fileEffects.ts"
+import { type Ended, runSupervised } from "./supervised.ts"
 
-const detailOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
-
-/** A short file operation of the layer's own. Not interruptible, so that none goes on after its effect was given up. */
+/** A short file operation of the layer's own. */
 export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, string> =>
-  Effect.uninterruptible(Effect.tryPromise({ try: run, catch: detailOf }))
+  FileEffects.attempt(run, FileEffects.detailOf)
 
-/** The same for what takes its time. Interrupted, it is told by the signal, and waited for until it is at rest. */
+/** The same for what takes its time: it can be interrupted. */
 export const attemptLong = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, string> =>
-  Effect.callback<A, string>((resume) => {
-    const controller = new AbortController()
-    const done = run(controller.signal).then(
-      (result) => resume(Effect.succeed(result)),
-      (error: unknown) => resume(Effect.fail(detailOf(error)))
-    )
-    return Effect.promise(() => {
-      controller.abort()
-      return done
-    })
-  })
+  FileEffects.attemptLong(run, FileEffects.detailOf)
 
 /** What is run, and for how long. */
 export interface BuildCommand {

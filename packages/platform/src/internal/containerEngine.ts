@@ -13,9 +13,9 @@ import type { Options } from "../artifacts/ContainerImage.ts"
 import { CommandNotStarted } from "./command.ts"
 import { attempt } from "./commandBuild.ts"
 import { tailOf } from "./commandLog.ts"
-import { runSupervised } from "./commandSupervised.ts"
 import { findArguments, imageId, imageIds, inspectArguments } from "./containerCommand.ts"
 import { inherited } from "./inheritedEnvironment.ts"
+import { runSupervised } from "./supervised.ts"
 
 /** The engine gave no answer. */
 export class EngineTrouble extends Data.TaggedError("EngineTrouble")<{

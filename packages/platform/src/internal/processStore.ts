@@ -5,11 +5,11 @@ import * as Schema from "effect/Schema"
 import { readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { ExecutionError, type JobHandle, JobNotFound } from "../Execution.ts"
-import { codeOf, files, isJobId } from "./processFiles.ts"
+import { codeOf, files, isJobId, tokenVariable } from "./processFiles.ts"
 import { Cancel, Claim, Command, Exit, Start, System } from "./processRecords.ts"
 import { type Facts, isVisible, judgeOwner, type Owner } from "./processStatus.ts"
 import { isAlive, thisMachine } from "./processTable.ts"
-import { type JobRoot, members } from "./processTree.ts"
+import { members, type TreeRoot } from "./processTree.ts"
 
 const records = {
   [files.command]: Schema.fromJsonString(Command),
@@ -22,10 +22,10 @@ const records = {
 type RecordName = keyof typeof records
 
 /** The job's processes, as its records name them. */
-export const rootOf = (claim: Claim, start: Start | undefined): JobRoot => ({
+export const rootOf = (claim: Claim, start: Start | undefined): TreeRoot => ({
   pid: start?.pid ?? null,
   startTicks: start?.startTicks ?? null,
-  token: claim.token
+  mark: `${tokenVariable}=${claim.token}`
 })
 
 /** The text of a record of a job; undefined while it is not there. */

@@ -41,7 +41,7 @@ import {
 import type { Cancel, Claim, Command, Exit, Start, System } from "./processRecords.ts"
 import { Sampler } from "./processSampler.ts"
 import { startTicksOf, thisMachine } from "./processTable.ts"
-import { endTree, type JobRoot, members } from "./processTree.ts"
+import { endTree, members, type TreeRoot } from "./processTree.ts"
 
 const sampleMillis = 250
 const signOfLifeMillis = 5000
@@ -235,7 +235,7 @@ const run = async (): Promise<number> => {
     return codeFor(exit)
   }
   const pid = started.child.pid!
-  const root: JobRoot = { pid, startTicks: startTicksOf(pid), token }
+  const root: TreeRoot = { pid, startTicks: startTicksOf(pid), mark: `${tokenVariable}=${token}` }
   const start: Start = { version: 1, pid, startTicks: root.startTicks, startedAt }
   exit.startedAt = startedAt
 
