@@ -32,7 +32,7 @@ import { harmless } from "./evidence/LogText.ts"
 import { findAnswer } from "./internal/agentAnswer.ts"
 import { endOf, succeeded } from "./internal/agentEnd.ts"
 import { turnFailed } from "./internal/agentFailure.ts"
-import { limitsRefused, narrowed } from "./internal/agentLimits.ts"
+import { limitsImpossible, limitsRefused, narrowed } from "./internal/agentLimits.ts"
 import { repairPrompt } from "./internal/agentPrompt.ts"
 import { redactor } from "./internal/agentSecrets.ts"
 
@@ -139,6 +139,8 @@ export type TurnError =
       /** Default `failed`. */
       readonly reason?: UnavailableReason | undefined
       readonly detail: string
+      /** What to do about it, where that is not what the reason alone says. A sentence without its full stop. */
+      readonly remedy?: string | undefined
     }
   )
   & { readonly used?: Used | undefined }
@@ -280,7 +282,7 @@ export const make = (options: MakeOptions): CodingAgent["Service"] => {
 
         const call = Effect.gen(function*() {
           const wrong = limitsRefused(options.limits ?? {}) ?? limitsRefused(request.limits ?? {})
-          if (wrong !== undefined) return yield* fail({ _tag: "Unavailable", reason: "refused", detail: wrong })
+          if (wrong !== undefined) return yield* fail(limitsImpossible(wrong))
           const first = yield* ask(request.prompt, false)
           const decoded = yield* findAnswer(first, request.schema)
           if (Result.isSuccess(decoded)) return { text: first, answer: decoded.success, ...settled }

@@ -99,7 +99,7 @@ describe("the scripted agent", () => {
       ) {
         const error = yield* Effect.flip(agent.run({ ...request, limits }))
         assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "refused")
-        assert.match(error.message, /limits\.(?:rounds|costUsd|time) is [^:]+: give a/)
+        assert.match(error.message, /limits\.(?:rounds|costUsd|time) is [^:]+: give a[^]*\. Correct the limits$/)
       }
       yield* agent.run({ ...request, limits: { rounds: Infinity, costUsd: Infinity, time: "Infinity" } })
       assert.deepStrictEqual((yield* calls).map(({ turns }) => turns.length), [...Array(12).fill(0), 1])

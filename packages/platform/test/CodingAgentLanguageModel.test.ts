@@ -479,6 +479,7 @@ describe("the limits of a model", () => {
       )
       assert.ok(error._tag === "AgentUnavailable")
       assert.strictEqual(error.reason, "refused")
+      assert.match(error.message, /price of a-model is unknown\. Give its price, or limit maxTokens instead$/)
       assert.strictEqual(model.requests.length, 0)
     }))
 

@@ -5,18 +5,18 @@
  * with that. No streaming: a reply is there whole, or not at all. Where tools are offered, the conversation so far is
  * marked for the provider's cache, for every round sends it again.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { CodingAgent } from "../CodingAgent.ts"
-import { addressRefused } from "../internal/agentAddress.ts"
-import { type Model, modelLayer as toModel } from "../internal/effectAi.ts"
-import { defaultRetry, fetchLayer, type HttpClient, post } from "../internal/modelHttp.ts"
+import type { CodingAgent } from "../CodingAgent.ts"
+import type { Model } from "../internal/effectAi.ts"
+import { agentOf, decodeReply, modelOf, type Protocol, TokenCount } from "../internal/modelApi.ts"
+import { fetchLayer, type HttpClient, type Refusal } from "../internal/modelHttp.ts"
 import type { Finish, ProviderFailure, WireMessage, WirePart, WireReply, WireRequest } from "../internal/modelWire.ts"
-import * as Agent from "./LanguageModel.ts"
+import type * as Agent from "./LanguageModel.ts"
 
 /** Where the model is, and how it is asked. */
 export interface ModelOptions {
@@ -46,22 +46,7 @@ export interface ModelOptions {
 }
 
 /** The model as a service of Effect. */
-export const modelLayer = (options: ModelOptions): Layer.Layer<Model, never, HttpClient> =>
-  toModel("Anthropic", (request) => {
-    const wrong = addressRefused(options.baseUrl)
-    if (wrong !== undefined) return Effect.fail<ProviderFailure>({ _tag: "InvalidRequest", detail: wrong })
-    const endpoint = {
-      provider: "Anthropic",
-      url: `${(options.baseUrl ?? "https://api.anthropic.com").replace(/\/+$/, "")}/v1/messages`,
-      key: options.apiKey,
-      headers: (key: string) => ({ "x-api-key": key, "anthropic-version": options.version ?? "2023-06-01" }),
-      classify,
-      requestTimeout: options.requestTimeout ?? Duration.minutes(10),
-      retry: options.retry ?? defaultRetry,
-      maxReplyBytes: options.maxReplyBytes ?? 16 * 1024 * 1024
-    }
-    return post(endpoint, requestBody(options, request)).pipe(Effect.flatMap(readReply))
-  })
+export const modelLayer = (options: ModelOptions): Layer.Layer<Model, never, HttpClient> => modelOf(protocol, options)
 
 /** What a coding agent needs beside its model. */
 export interface Options extends ModelOptions, Omit<Agent.Options, "model" | "maxOutputTokens"> {}
@@ -114,24 +99,13 @@ export const layer = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsI
   Layer.provide(layerHttp(options), fetchLayer)
 
 /** The same, over an HTTP client of one's own: it must not follow redirects, or the key goes with them. */
-export const layerHttp = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsInvalid, HttpClient> => {
-  const wrong = addressRefused(options.baseUrl)
-  if (wrong !== undefined) {
-    return Layer.effect(CodingAgent, Effect.fail(new Agent.OptionsInvalid({ field: "baseUrl", message: wrong })))
-  }
-  return Agent.layer({
-    ...options,
-    maxOutputTokens: outputTokens(options),
-    secrets: [options.apiKey, ...options.secrets ?? []]
-  }).pipe(Layer.provide(modelLayer(options)))
-}
+export const layerHttp = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsInvalid, HttpClient> =>
+  agentOf(protocol, options)
 
-const outputTokens = (options: ModelOptions): number => options.maxOutputTokens ?? 16_000
-
-const requestBody = (options: ModelOptions, request: WireRequest): unknown => ({
+const requestBody = (options: ModelOptions, request: WireRequest, maxOutputTokens: number): unknown => ({
   ...options.body,
   model: options.model,
-  max_tokens: outputTokens(options),
+  max_tokens: maxOutputTokens,
   ...(request.system === "" ? {} : { system: [{ type: "text", text: request.system }] }),
   messages: request.messages.map((message, index) =>
     messageBody(message, options.cache !== false && request.tools.length > 0 && index === request.messages.length - 1)
@@ -180,8 +154,6 @@ const partBody = (part: WirePart): object => {
   }
 }
 
-const tokens = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-
 const Block = Schema.Union([
   Schema.Struct({ type: Schema.Literal("text"), text: Schema.String }),
   Schema.Struct({ type: Schema.Literal("tool_use"), id: Schema.String, name: Schema.String, input: Schema.Unknown }),
@@ -199,19 +171,15 @@ const ReplyBody = Schema.Struct({
   content: Schema.Array(Schema.Union([Block, Schema.Struct({ type: Schema.String })])),
   stop_reason: Schema.NullOr(Schema.String),
   usage: Schema.Struct({
-    input_tokens: tokens,
-    output_tokens: tokens,
-    cache_read_input_tokens: Schema.optional(Schema.NullOr(tokens)),
-    cache_creation_input_tokens: Schema.optional(Schema.NullOr(tokens))
+    input_tokens: TokenCount,
+    output_tokens: TokenCount,
+    cache_read_input_tokens: Schema.optional(Schema.NullOr(TokenCount)),
+    cache_creation_input_tokens: Schema.optional(Schema.NullOr(TokenCount))
   })
 })
 
 const readReply = (body: unknown): Effect.Effect<WireReply, ProviderFailure> =>
-  Schema.decodeUnknownEffect(ReplyBody)(body).pipe(
-    Effect.mapError((error): ProviderFailure => ({
-      _tag: "BadReply",
-      detail: `the reply of Anthropic does not have the form of its protocol: ${error.message.slice(0, 500)}`
-    })),
+  decodeReply(ReplyBody, "Anthropic")(body).pipe(
     Effect.map(({ content, id, model, stop_reason, usage }) => ({
       id,
       model,
@@ -251,9 +219,7 @@ const finishes: Readonly<Record<string, Finish>> = {
 }
 
 /** Where the status alone does not say it. */
-const classify = (
-  { body, detail, status }: { readonly body: unknown; readonly detail: string; readonly status: number }
-): ProviderFailure | undefined => {
+const classify = ({ body, detail, status }: Refusal): ProviderFailure | undefined => {
   const type = Schema.is(ErrorBody)(body) ? body.error.type : undefined
   if (type === "billing_error") return { _tag: "OutOfCredit", detail }
   if (status !== 400 || type !== "invalid_request_error") return undefined
@@ -264,3 +230,14 @@ const classify = (
 }
 
 const ErrorBody = Schema.Struct({ error: Schema.Struct({ type: Schema.String }) })
+
+const protocol: Protocol<ModelOptions> = {
+  name: "Anthropic",
+  provider: "Anthropic",
+  baseUrl: "https://api.anthropic.com",
+  path: "/v1/messages",
+  headers: (key, { version = "2023-06-01" }) => ({ "x-api-key": key, "anthropic-version": version }),
+  requestBody,
+  readReply,
+  classify
+}

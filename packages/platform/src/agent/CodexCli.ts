@@ -17,6 +17,7 @@ import { CodingAgent, make, type MakeOptions, type Turn, type TurnError } from "
 import { addressRefused } from "../internal/agentAddress.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
 import { type AgentHome, type Environment, secretNames, secretsAmong } from "../internal/agentHome.ts"
+import { limitsImpossible } from "../internal/agentLimits.ts"
 import { codexArguments, sessionsIn } from "../internal/codexArguments.ts"
 import * as Events from "../internal/codexEvents.ts"
 import { followSession } from "../internal/codexSession.ts"
@@ -98,8 +99,7 @@ const environmentOf = (options: Options, home: AgentHome): ReadonlyArray<Environ
  */
 export const layer = (options: Options): Layer.Layer<CodingAgent> => Layer.sync(CodingAgent, () => service(options))
 
-const refused = (detail: string): Effect.Effect<never, TurnError> =>
-  Effect.fail({ _tag: "Unavailable", reason: "refused", detail })
+const refused = (error: TurnError): Effect.Effect<never, TurnError> => Effect.fail(error)
 
 const service = (options: Options): CodingAgent["Service"] => {
   const { apiKey, login, price } = options
@@ -111,18 +111,18 @@ const service = (options: Options): CodingAgent["Service"] => {
   const hidden = [keyVariable, ...secretNames(options.environment ?? {})]
   const turn = ({ directory, limits: { costUsd, rounds }, prompt, repair, report, write }: Turn) => {
     const wrong = addressRefused(options.baseUrl)
-    if (wrong !== undefined) return refused(wrong)
+    if (wrong !== undefined) return refused({ _tag: "Unavailable", reason: "refused", detail: wrong })
     const limits: Events.CodexLimits = { costUsd, rounds, price }
     const isLimited = (rounds ?? costUsd) !== undefined
     if (login !== undefined && isLimited) {
-      return refused(
+      return refused(limitsImpossible(
         "limits of rounds and cost cannot be kept with a login of its own: limit the time, or give `apiKey`"
-      )
+      ))
     }
     if (costUsd !== undefined && price === undefined) {
-      return refused(
+      return refused(limitsImpossible(
         `a limit of ${costUsd} US$ cannot be kept where the price of the model is not known: give \`price\``
-      )
+      ))
     }
     return runCliTurn({
       argv: () =>
@@ -153,7 +153,9 @@ const service = (options: Options): CodingAgent["Service"] => {
             }
           }).pipe(Effect.catch((detail) =>
             isLimited
-              ? Effect.fail(`limits of rounds and cost cannot be kept where its session cannot be read: ${detail}`)
+              ? Effect.fail(
+                limitsImpossible(`limits of rounds and cost cannot be kept where its session cannot be read: ${detail}`)
+              )
               : Effect.succeed(() => undefined)
           )),
       reading: {

@@ -22,6 +22,7 @@ import {
   type TurnResult,
   type Used
 } from "../CodingAgent.ts"
+import { limitsImpossible } from "../internal/agentLimits.ts"
 import { redactor } from "../internal/agentSecrets.ts"
 import * as Ai from "../internal/effectAi.ts"
 import type { FileBounds } from "../internal/modelFiles.ts"
@@ -221,11 +222,10 @@ const rounds = Effect.fnUntraced(function*({ model, options, price, turn }: Play
   }
   const isCounted = limits.tokens !== undefined || limits.costUsd !== undefined
   if (limits.costUsd !== undefined && price === undefined) {
-    return yield* fail({
-      _tag: "Unavailable",
-      reason: "refused",
-      detail: `a limit of ${limits.costUsd} US$ cannot be kept where the price of ${options.model} is unknown`
-    })
+    return yield* fail(limitsImpossible(
+      `a limit of ${limits.costUsd} US$ cannot be kept where the price of ${options.model} is unknown`,
+      "Give its price, or limit maxTokens instead"
+    ))
   }
 
   let conversation = Ai.begin(systemPrompt(options, hands), turn.prompt)

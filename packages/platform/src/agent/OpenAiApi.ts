@@ -5,19 +5,19 @@
  * `layer` is a coding agent; `modelLayer` is the bare model as Effect's `LanguageModel`, for whatever else one does
  * with that. No streaming: a reply is there whole, or not at all.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { CodingAgent } from "../CodingAgent.ts"
-import { addressRefused } from "../internal/agentAddress.ts"
-import { type Model, modelLayer as toModel } from "../internal/effectAi.ts"
-import { defaultRetry, fetchLayer, type HttpClient, post, type Refusal } from "../internal/modelHttp.ts"
+import type { CodingAgent } from "../CodingAgent.ts"
+import type { Model } from "../internal/effectAi.ts"
+import { agentOf, decodeReply, modelOf, type Protocol, TokenCount } from "../internal/modelApi.ts"
+import { fetchLayer, type HttpClient, type Refusal } from "../internal/modelHttp.ts"
 import type { Finish, ProviderFailure, WireMessage, WireReply, WireRequest } from "../internal/modelWire.ts"
-import * as Agent from "./LanguageModel.ts"
+import type * as Agent from "./LanguageModel.ts"
 
 /** Where the model is, and how it is asked. */
 export interface ModelOptions {
@@ -51,22 +51,7 @@ export interface ModelOptions {
 const openAi = "https://api.openai.com/v1"
 
 /** The model as a service of Effect. */
-export const modelLayer = (options: ModelOptions): Layer.Layer<Model, never, HttpClient> =>
-  toModel("OpenAI", (request) => {
-    const wrong = addressRefused(options.baseUrl)
-    if (wrong !== undefined) return Effect.fail<ProviderFailure>({ _tag: "InvalidRequest", detail: wrong })
-    const endpoint = {
-      provider: "The model's server",
-      url: `${(options.baseUrl ?? openAi).replace(/\/+$/, "")}/chat/completions`,
-      key: options.apiKey,
-      headers: (key: string) => ({ authorization: `Bearer ${key}` }),
-      classify,
-      requestTimeout: options.requestTimeout ?? Duration.minutes(10),
-      retry: options.retry ?? defaultRetry,
-      maxReplyBytes: options.maxReplyBytes ?? 16 * 1024 * 1024
-    }
-    return post(endpoint, requestBody(options, request)).pipe(Effect.flatMap(readReply))
-  })
+export const modelLayer = (options: ModelOptions): Layer.Layer<Model, never, HttpClient> => modelOf(protocol, options)
 
 /** What a coding agent needs beside its model. */
 export interface Options extends ModelOptions, Omit<Agent.Options, "model" | "maxOutputTokens"> {}
@@ -119,25 +104,14 @@ export const layer = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsI
   Layer.provide(layerHttp(options), fetchLayer)
 
 /** The same, over an HTTP client of one's own: it must not follow redirects, or the key goes with them. */
-export const layerHttp = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsInvalid, HttpClient> => {
-  const wrong = addressRefused(options.baseUrl)
-  if (wrong !== undefined) {
-    return Layer.effect(CodingAgent, Effect.fail(new Agent.OptionsInvalid({ field: "baseUrl", message: wrong })))
-  }
-  return Agent.layer({
-    ...options,
-    maxOutputTokens: outputTokens(options),
-    secrets: [options.apiKey, ...options.secrets ?? []]
-  }).pipe(Layer.provide(modelLayer(options)))
-}
+export const layerHttp = (options: Options): Layer.Layer<CodingAgent, Agent.OptionsInvalid, HttpClient> =>
+  agentOf(protocol, options)
 
-const outputTokens = (options: ModelOptions): number => options.maxOutputTokens ?? 16_000
-
-const requestBody = (options: ModelOptions, request: WireRequest): unknown => ({
+const requestBody = (options: ModelOptions, request: WireRequest, maxOutputTokens: number): unknown => ({
   ...options.body,
   model: options.model,
   stream: false,
-  [maxTokensField(options)]: outputTokens(options),
+  [maxTokensField(options)]: maxOutputTokens,
   messages: [
     ...(request.system === "" ? [] : [{ role: "system", content: request.system }]),
     ...request.messages.flatMap(messageBodies)
@@ -180,7 +154,6 @@ const messageBodies = ({ parts, role }: WireMessage): ReadonlyArray<unknown> => 
   return text === "" && results.length > 0 ? results : [...results, { role, content: text }]
 }
 
-const tokens = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const maybe = <S extends Schema.Constraint>(schema: S) => Schema.optional(Schema.NullOr(schema))
 
 const Call = Schema.Struct({
@@ -203,18 +176,14 @@ const ReplyBody = Schema.Struct({
     finish_reason: maybe(Schema.String)
   })),
   usage: maybe(Schema.Struct({
-    prompt_tokens: tokens,
-    completion_tokens: tokens,
-    prompt_tokens_details: maybe(Schema.Struct({ cached_tokens: maybe(tokens) }))
+    prompt_tokens: TokenCount,
+    completion_tokens: TokenCount,
+    prompt_tokens_details: maybe(Schema.Struct({ cached_tokens: maybe(TokenCount) }))
   }))
 })
 
 const readReply = (body: unknown): Effect.Effect<WireReply, ProviderFailure> =>
-  Schema.decodeUnknownEffect(ReplyBody)(body).pipe(
-    Effect.mapError((error): ProviderFailure => ({
-      _tag: "BadReply",
-      detail: `the reply of the model's server does not have the form of its protocol: ${error.message.slice(0, 500)}`
-    })),
+  decodeReply(ReplyBody, "the model's server")(body).pipe(
     Effect.map(({ choices: [{ finish_reason, message }], id, model, usage }) => {
       const text = typeof message.content === "string"
         ? message.content
@@ -274,3 +243,14 @@ const classify = ({ body, detail }: Refusal): ProviderFailure | undefined => {
 const ErrorBody = Schema.Struct({
   error: Schema.Struct({ code: Schema.optional(Schema.Unknown), type: Schema.optional(Schema.Unknown) })
 })
+
+const protocol: Protocol<ModelOptions> = {
+  name: "OpenAI",
+  provider: "The model's server",
+  baseUrl: openAi,
+  path: "/chat/completions",
+  headers: (key) => ({ authorization: `Bearer ${key}` }),
+  requestBody,
+  readReply,
+  classify
+}

@@ -31,12 +31,12 @@ export interface CliTurn<State> {
   readonly reading: Reading<State>
   /**
    * Another source than the output, for as long as the scope is open: it changes the state as it learns. The result is
-   * called when a line has been read, so that it may look. It fails, in words, where the program must not run without it.
+   * called when a line has been read, so that it may look. It fails where the program must not run without it.
    */
   readonly observe?:
     | ((home: AgentHome, change: (change: (state: State) => State) => void) => Effect.Effect<
       () => void,
-      string,
+      TurnError,
       Scope.Scope
     >)
     | undefined
@@ -78,7 +78,7 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
     const observed = turn.observe?.(home, (next) => {
       if (change(next)) stop()
     })
-    const look = observed && (yield* Effect.mapError(observed, (detail) => unavailable(detail, "refused")))
+    const look = observed && (yield* observed)
     const ended = yield* runAgentProcess({
       argv: turn.argv(home),
       directory: turn.directory,

@@ -41,12 +41,12 @@ export const turnFailed = (error: TurnError, call: Pick<AgentError, "phase" | "u
           "Raise the limit, or ask for less"
       })
     case "Unavailable": {
-      const { detail, reason = "failed" } = error
+      const { detail, reason = "failed", remedy = remedies[reason] } = error
       return new AgentUnavailable({
         ...call,
         reason,
         detail,
-        message: `The agent cannot be used in phase ${call.phase} (${reason}): ${detail}. ${remedies[reason]}`
+        message: `The agent cannot be used in phase ${call.phase} (${reason}): ${detail}. ${remedy}`
       })
     }
   }

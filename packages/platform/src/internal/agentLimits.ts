@@ -1,7 +1,7 @@
 /** The limits of one call, from those of the agent and those of the request. */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import type { Limits } from "../CodingAgent.ts"
+import type { Limits, TurnError } from "../CodingAgent.ts"
 
 /** No limit is undefined, also where somebody wrote it as infinite. */
 const smaller = (one = Infinity, other = Infinity): number | undefined => {
@@ -45,3 +45,11 @@ export const limitsRefused = (limits: Limits): string | undefined => {
   if (costUsd !== undefined && !(costUsd > 0)) return `limits.costUsd is ${costUsd}: give a number of US$ above 0`
   return undefined
 }
+
+/** The failure of a turn whose limits mean nothing or cannot be kept. Nothing was asked. */
+export const limitsImpossible = (detail: string, remedy = "Correct the limits"): TurnError => ({
+  _tag: "Unavailable",
+  reason: "refused",
+  detail,
+  remedy
+})

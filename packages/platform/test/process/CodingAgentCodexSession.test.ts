@@ -101,7 +101,10 @@ describe("without a watch on its session file, Codex' program", () => {
       for (const limits of [{ rounds: 3 }, { costUsd: 1 }]) {
         const error = yield* Effect.flip(asked(answers, limits))
         assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "refused", error.message)
-        assert.match(error.message, /cannot be kept where its session cannot be read: no space left/)
+        assert.match(
+          error.message,
+          /cannot be kept where its session cannot be read: no space left.*\. Correct the limits$/
+        )
         assert.strictEqual(error.usage.inputTokens, 0)
       }
       assert.deepStrictEqual((yield* asked(answers, {})).answer, [1])
