@@ -83,6 +83,8 @@ export const JobHandle = Schema.Struct({
 })
 export type JobHandle = typeof JobHandle.Type
 
+const queued = { queuedAt: Schema.optionalKey(Schema.Finite) }
+
 /**
  * Where a job stands.
  *
@@ -104,8 +106,8 @@ export type JobHandle = typeof JobHandle.Type
  * what was recorded before that was known. `durations` tells the waiting and the running apart. The last three are terminal.
  */
 export const JobStatus = Schema.TaggedUnion({
-  Pending: { queuedAt: Schema.optionalKey(Schema.Finite), reason: Schema.optionalKey(Schema.String) },
-  Running: { queuedAt: Schema.optionalKey(Schema.Finite), startedAt: Schema.Finite },
+  Pending: { ...queued, reason: Schema.optionalKey(Schema.String) },
+  Running: { ...queued, startedAt: Schema.Finite },
   Exited: {
     exitCode: Schema.NullOr(Schema.Int),
     signal: Schema.NullOr(Schema.String),
@@ -115,19 +117,19 @@ export const JobStatus = Schema.TaggedUnion({
     outOfMemory: Schema.optionalKey(Schema.Boolean),
     terminated: Schema.optionalKey(Schema.Boolean),
     startError: Schema.optionalKey(Schema.String),
-    queuedAt: Schema.optionalKey(Schema.Finite)
+    ...queued
   },
   Lost: {
     reason: Schema.String,
     cause: Schema.optionalKey(Schema.Literals(["preempted", "nodeFailed"])),
-    queuedAt: Schema.optionalKey(Schema.Finite),
+    ...queued,
     startedAt: Schema.optionalKey(Schema.Finite),
     endedAt: Schema.optionalKey(Schema.Finite)
   },
   Cancelled: {
     startedAt: Schema.NullOr(Schema.Finite),
     endedAt: Schema.NullOr(Schema.Finite),
-    queuedAt: Schema.optionalKey(Schema.Finite)
+    ...queued
   }
 })
 export type JobStatus = typeof JobStatus.Type

@@ -4,7 +4,7 @@ import { Execution } from "@espalier/platform/Execution"
 import * as LocalProcess from "@espalier/platform/execution/LocalProcess"
 import * as Simulated from "@espalier/platform/execution/Simulated"
 import * as Slurm from "@espalier/platform/execution/Slurm"
-import { Duration, Effect, Result } from "effect"
+import { Duration, Effect, Layer, Result } from "effect"
 import assert from "node:assert"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
@@ -62,14 +62,15 @@ describe("a duration that cannot be used", () => {
       }))
   }
 
-  it.effect("as grace of the local layer launches nothing, writes nothing, and names it", () =>
+  it.effect("as grace of the local layer fails the layer, and names it", () =>
     Effect.gen(function*() {
       for (const grace of bad) {
-        const execution = LocalProcess.make({ directory: nowhere, grace })
-        const error = yield* Effect.flip(execution.launch(request))
-        assert.strictEqual(error.reason, "Infrastructure")
-        assert.ok(error.message.includes("option grace ") && error.message.includes(shown(grace)), error.message)
-        assert.match((yield* Effect.flip(execution.cancel("k"))).message, /not cancelled: the grace is/)
+        const building = Layer.build(LocalProcess.layer({ directory: nowhere, grace }))
+        const error = yield* Effect.flip(Effect.scoped(building))
+        assert.strictEqual(error._tag, "LocalProcessOptionsInvalid")
+        assert.strictEqual(error.field, "grace")
+        assert.match(error.message, /^The option grace of the local layer is .*: a finite time, from 0, is wanted/)
+        assert.ok(error.message.includes(shown(grace)), error.message)
         assert.ok(!existsSync(nowhere))
       }
     }))

@@ -49,7 +49,7 @@ const refusesAll = (execution: Execution["Service"]) =>
   })
 
 describe("a request that nobody can run is refused, and nothing is written", () => {
-  it.effect("by local processes", () => refusesAll(LocalProcess.make({ directory: nowhere })))
+  it.effect("by local processes", () => Effect.flatMap(LocalProcess.make({ directory: nowhere }), refusesAll))
 
   it.effect("by Slurm", () => Effect.flatMap(Slurm.make({ directory: nowhere }), refusesAll))
 
@@ -70,7 +70,7 @@ describe("a key that is no text", () => {
       yield* execution.launch({ ...good, key: "\ufffd" })
       assert.ok(Option.isSome(yield* execution.find("\ufffd")))
       assert.ok(Option.isNone(yield* execution.find("\ud800")))
-      assert.ok(Option.isNone(yield* LocalProcess.make({ directory: nowhere }).find("\ud800")))
+      assert.ok(Option.isNone(yield* (yield* LocalProcess.make({ directory: nowhere })).find("\ud800")))
     }))
 })
 

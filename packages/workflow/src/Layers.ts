@@ -138,7 +138,9 @@ const builds: Choices<Config.Build | { readonly kind: "none" }, Artifacts> = {
   }
 }
 
-const executions: Choices<Config.ExecutionOptions, Execution, Slurm.SlurmOptionsInvalid> = {
+type ExecutionInvalid = LocalProcess.LocalProcessOptionsInvalid | Slurm.SlurmOptionsInvalid
+
+const executions: Choices<Config.ExecutionOptions, Execution, ExecutionInvalid> = {
   local: {
     module: "execution/LocalProcess",
     about: "processes of this machine, which outlive the engine",
@@ -175,7 +177,7 @@ const chosen = (place: Place) => {
   return {
     workspace: made<Config.WorkspaceOptions, Workspace, never>(workspaces, workspace),
     artifacts: made<Config.Build | { readonly kind: "none" }, Artifacts, never>(builds, build ?? { kind: "none" }),
-    execution: made<Config.ExecutionOptions, Execution, Slurm.SlurmOptionsInvalid>(executions, execution),
+    execution: made<Config.ExecutionOptions, Execution, ExecutionInvalid>(executions, execution),
     agent: made<Config.AgentOptions | { readonly kind: "none" }, CodingAgent, OptionsInvalid | SecretMissing>(
       agents,
       agent ?? { kind: "none" }
@@ -193,7 +195,7 @@ export interface Capabilities {
 }
 
 /** Options of a layer that turn out to be of no use when it is made. */
-export type LayerError = InvalidMetricRule | Slurm.SlurmOptionsInvalid | OptionsInvalid | SecretMissing
+export type LayerError = InvalidMetricRule | ExecutionInvalid | OptionsInvalid | SecretMissing
 
 /** The services of all capabilities. */
 export type Platform = Capabilities[keyof Capabilities]

@@ -31,12 +31,11 @@
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { mkdir, stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import {
   Execution,
@@ -44,15 +43,15 @@ import {
   isTerminal,
   type JobHandle,
   type JobRequest,
-  type LaunchFailed,
   type TerminalStatus
 } from "../Execution.ts"
+import { recordCommand, recordsUnusable, refusedStart, seenThrough } from "../internal/jobLaunch.ts"
 import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
 import { spawnWrapper, type Wrapper } from "../internal/processLaunch.ts"
 import { lastLine } from "../internal/processLog.ts"
 import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
-import type { Cancel, Command } from "../internal/processRecords.ts"
+import type { Cancel } from "../internal/processRecords.ts"
 import { failureOf, problemOf, problemOfKey } from "../internal/processRequest.ts"
 import { decideStatus, isVisible } from "../internal/processStatus.ts"
 import { makeStore, rootOf } from "../internal/processStore.ts"
@@ -66,7 +65,7 @@ export interface Options {
   readonly directory: string
   /**
    * Between TERM and KILL: at a time-out, and at a cancel that does not say otherwise. Finite, from 0; with any other
-   * every launch and cancel fails, and says so. Default: 5 seconds.
+   * the layer is not made. Default: 5 seconds.
    */
   readonly grace?: Duration.Input
   /**
@@ -76,62 +75,50 @@ export interface Options {
   readonly withheld?: ReadonlyArray<string>
 }
 
-/** How long an interrupted launch may take to be seen through. A wrapper needs a tenth of a second to come up. */
-const launchBound = "10 seconds"
 /** How long a job may take to be seen to start: one that stops its wrapper before would be waited for without an end. */
 const startBoundMillis = 30_000
 
+/** The layer's options cannot be used. `field` names the one, `value` what it is. */
+export class LocalProcessOptionsInvalid
+  extends Schema.TaggedError<LocalProcessOptionsInvalid>()("LocalProcessOptionsInvalid", {
+    field: Schema.String,
+    value: Schema.String,
+    message: Schema.String
+  }) {}
+
 /** The service, for a directory. Use `layer` unless you build layers of your own. */
-export const make = (options: Options): Execution["Service"] => {
-  const directory = resolve(options.directory)
-  const givenGrace = options.grace === undefined ? "5 seconds" : options.grace
-  const readGrace = millisOf(givenGrace, "zero")
-  const store = makeStore(directory)
+export const make = (options: Options): Effect.Effect<Execution["Service"], LocalProcessOptionsInvalid> => {
+  const { grace = "5 seconds" } = options
+  return Result.match(millisOf(grace, "zero"), {
+    onSuccess: (graceMillis) => Effect.sync(() => service(options, graceMillis)),
+    onFailure: (problem) =>
+      Effect.fail(
+        new LocalProcessOptionsInvalid({
+          field: "grace",
+          value: String(grace),
+          message: `The option grace of the local layer is ${shown(grace)}: ${problem}.`
+        })
+      )
+  })
+}
+
+const service = (options: Options, defaultGraceMillis: number): Execution["Service"] => {
+  const store = makeStore(resolve(options.directory))
 
   const launch = Effect.fn("LocalProcess.launch")(function*(request: JobRequest) {
-    const fail = failureOf(request)
-    const infrastructure = (cause: unknown) =>
-      fail("Infrastructure", `its directory ${store.directoryOf(id)} cannot be used: ${cause}`, { cause })
-
     const problem = problemOf(request)
+    const fail = failureOf(request)
     if (problem !== undefined) return yield* fail("InvalidRequest", problem)
-    if (Result.isFailure(readGrace)) {
-      return yield* fail(
-        "Infrastructure",
-        `the option grace of the local layer is ${shown(givenGrace)}: ${readGrace.failure}`
-      )
-    }
-    const graceMillis = readGrace.success
     const id = jobId(request.key)
     const jobDirectory = store.directoryOf(id)
+    const unusable = recordsUnusable(request, jobDirectory)
     let wrapper: Wrapper | undefined
 
     const prepare = Effect.gen(function*() {
-      const workingDirectory = resolve(request.directory)
-      const isThere = yield* Effect.promise(() => stat(workingDirectory).then((it) => it.isDirectory(), () => false))
-      if (!isThere) {
-        return yield* fail("DirectoryMissing", `its working directory ${workingDirectory} is not there`, {
-          code: "ENOENT"
-        })
-      }
-      const command: Command = {
-        version: 1,
-        id,
-        key: request.key,
-        argv: request.argv,
-        directory: workingDirectory,
-        environment: request.environment,
-        timeoutMillis: request.timeoutMillis ?? null,
-        graceMillis,
-        requestedAt: yield* Clock.currentTimeMillis
-      }
+      yield* recordCommand(request, jobDirectory, defaultGraceMillis)
       return yield* Effect.tryPromise({
-        try: async (signal) => {
-          await mkdir(jobDirectory, { recursive: true })
-          await createOnce(jobDirectory, files.command, JSON.stringify(command))
-          return await spawnWrapper(jobDirectory, options.withheld ?? [], signal)
-        },
-        catch: infrastructure
+        try: (signal) => spawnWrapper(jobDirectory, options.withheld ?? [], signal),
+        catch: unusable
       })
     })
 
@@ -143,9 +130,8 @@ export const make = (options: Options): Execution["Service"] => {
         // Before the look: what a wrapper that is over has written is then seen.
         const over = wrapper?.ended()
         const { claim, exit, owner, start } = yield* store.facts("launch", id)
-        if (exit !== undefined && exit.startError !== null) {
-          return yield* fail("ProgramNotStarted", exit.startError.message, { code: exit.startError.code })
-        }
+        const refused = refusedStart(request, exit)
+        if (refused !== undefined) return yield* refused
         const settled = exit !== undefined || start !== undefined || owner._tag === "Dead"
         const late = (yield* Clock.currentTimeMillis) - begun > startBoundMillis
         const handle = settled || late ? yield* store.handle("launch", id) : undefined
@@ -170,25 +156,14 @@ export const make = (options: Options): Execution["Service"] => {
       }
     })
 
-    // An interrupted launch is seen through. Stopped half-way, its wrapper could claim the job after whoever
-    // interrupted had looked for it (`find`, to cancel it), and found nothing.
-    const seeThrough = Effect.fnUntraced(function*(launching: Fiber.Fiber<JobHandle, LaunchFailed>) {
-      const ended = yield* Effect.timeoutOption(Fiber.await(launching), launchBound)
-      if (Option.isSome(ended)) return
-      yield* Fiber.interrupt(launching)
-      // Where the record cannot be read, the job counts as not claimed: nobody could find it.
-      const handle = yield* Effect.orElseSucceed(store.handle("launch", id), () => undefined)
+    // Where the record cannot be read, the job counts as not claimed: nobody could find it.
+    const giveUp = Effect.map(Effect.orElseSucceed(store.handle("launch", id), () => undefined), (handle) => {
       if (handle === undefined) wrapper?.terminate()
     })
-    const launching = launched.pipe(
+    return yield* launched.pipe(
       Effect.scoped,
-      Effect.catchTag(["ExecutionError", "JobNotFound"], (cause) => Effect.fail(infrastructure(cause)))
-    )
-    return yield* Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        Effect.forkDetach(launching, { startImmediately: true }),
-        (fiber) => restore(Fiber.join(fiber)).pipe(Effect.onInterrupt(() => seeThrough(fiber)))
-      )
+      Effect.catchTag(["ExecutionError", "JobNotFound"], (cause) => Effect.fail(unusable(cause))),
+      (launching) => seenThrough(launching, giveUp)
     )
   })
 
@@ -231,7 +206,7 @@ export const make = (options: Options): Execution["Service"] => {
     id: string,
     options?: { readonly grace?: Duration.Input }
   ) {
-    const graceMillis = yield* graceOf(id, options?.grace, givenGrace)
+    const graceMillis = yield* graceOf(id, options?.grace, defaultGraceMillis)
     const attempt = <A>(what: string, run: (signal: AbortSignal) => Promise<A>) =>
       Effect.tryPromise({
         try: run,
@@ -298,7 +273,8 @@ export const make = (options: Options): Execution["Service"] => {
 }
 
 /**
- * Jobs as processes of this machine. Making the layer touches nothing: the directory is made at the first launch.
+ * Jobs as processes of this machine. Making the layer touches nothing: the directory is made at the first launch. It fails when
+ * its options cannot be used.
  *
  * @example
  * ```ts
@@ -329,4 +305,5 @@ export const make = (options: Options): Execution["Service"] => {
  * await rm(directory, { recursive: true })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Execution> => Layer.sync(Execution, () => make(options))
+export const layer = (options: Options): Layer.Layer<Execution, LocalProcessOptionsInvalid> =>
+  Layer.effect(Execution, make(options))

@@ -26,14 +26,12 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { mkdir, stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import {
   Execution,
@@ -45,10 +43,10 @@ import {
   type TerminalStatus
 } from "../Execution.ts"
 import { inherited } from "../internal/inheritedEnvironment.ts"
+import { recordCommand, refusedStart, seenThrough } from "../internal/jobLaunch.ts"
 import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
-import { createOnce, files, jobId } from "../internal/processFiles.ts"
+import { files, jobId } from "../internal/processFiles.ts"
 import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
-import type { Command } from "../internal/processRecords.ts"
 import { failureOf, problemOf, problemOfKey } from "../internal/processRequest.ts"
 import { watchFiles } from "../internal/processWatch.ts"
 import { cancelSlurm } from "../internal/slurmCancel.ts"
@@ -117,9 +115,6 @@ export class SlurmOptionsInvalid extends Schema.TaggedError<SlurmOptionsInvalid>
  * ```
  */
 export const argumentRefused = (argument: string): string | undefined => problemOfArgument(argument)
-
-/** How long an interrupted launch may take to be seen through. */
-const launchBound = "10 seconds"
 
 const defaultRetry = Schedule.exponential("1 second").pipe(Schedule.upTo({ times: 7 }))
 
@@ -201,41 +196,14 @@ export const make = Effect.fnUntraced(function*(
     const jobDirectory = store.directoryOf(id)
 
     const prepare = Effect.gen(function*() {
-      const workingDirectory = resolve(request.directory)
-      const isThere = yield* Effect.promise(() => stat(workingDirectory).then((it) => it.isDirectory(), () => false))
-      if (!isThere) {
-        return yield* fail("DirectoryMissing", `its working directory ${workingDirectory} is not there`, {
-          code: "ENOENT"
-        })
-      }
-      const command: Command = {
-        version: 1,
-        id,
-        key: request.key,
-        argv: request.argv,
-        directory: workingDirectory,
-        environment: request.environment,
-        timeoutMillis: request.timeoutMillis ?? null,
-        graceMillis: defaultGrace,
-        requestedAt: yield* Clock.currentTimeMillis,
-        resources
-      }
-      yield* Effect.tryPromise({
-        try: async () => {
-          await mkdir(jobDirectory, { recursive: true })
-          await createOnce(jobDirectory, files.command, JSON.stringify(command))
-        },
-        catch: (cause) => fail("Infrastructure", `its directory ${jobDirectory} cannot be used: ${cause}`, { cause })
-      })
+      const command = yield* recordCommand(request, jobDirectory, defaultGrace, resources)
       // The first request of a key stays.
       return (yield* store.read("launch", id, files.command)) ?? command
     })
 
     const launching = Effect.gen(function*() {
-      const exit = yield* store.read("launch", id, files.exit)
-      if (exit !== undefined && exit.startError !== null) {
-        return yield* fail("ProgramNotStarted", exit.startError.message, { code: exit.startError.code })
-      }
+      const refused = refusedStart(request, yield* store.read("launch", id, files.exit))
+      if (refused !== undefined) return yield* refused
       const known = (yield* settle("launch", id, request.key)) === undefined
         ? undefined
         : yield* store.handle("launch", id)
@@ -261,22 +229,8 @@ export const make = Effect.fnUntraced(function*(
       ),
       Effect.catchTag("ExecutionError", (cause) => Effect.fail(fail("Infrastructure", cause.message, { cause })))
     )
-    // An interrupted launch is seen through: a submission that was sent cannot be taken back, and who looks for it now
-    // (`find`, to cancel it) has to find it. What takes longer is found by its record, `submit-<token>`.
-    return yield* Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        Effect.forkDetach(launching, { startImmediately: true }),
-        (fiber) =>
-          restore(Fiber.join(fiber)).pipe(
-            Effect.onInterrupt(() =>
-              Effect.flatMap(
-                Effect.timeoutOption(Fiber.await(fiber), launchBound),
-                (ended) => Option.isSome(ended) ? Effect.void : Fiber.interrupt(fiber)
-              )
-            )
-          )
-      )
-    )
+    // A submission that was sent cannot be taken back. What takes longer is found by its record, `submit-<token>`.
+    return yield* seenThrough(launching)
   })
 
   const find = Effect.fn("Slurm.find")(function*(key: string) {

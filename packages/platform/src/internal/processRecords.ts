@@ -3,14 +3,30 @@
  * fast); whoever reads a record decodes it, because what lies on a disk may be damaged or of another version.
  */
 import * as Schema from "effect/Schema"
-import { JobResources, JobUsage } from "../Execution.ts"
+import { JobHandle, JobResources, JobUsage } from "../Execution.ts"
+
+/** Stands in every record: one of another version is not guessed at. */
+export const version = Schema.Literal(1)
+
+/** A process, told from a later one with the same number. */
+const processIdentity = { pid: Schema.Int, startTicks: Schema.NullOr(Schema.Finite) }
+
+/** The same, with the machine on which it can be seen. */
+export const placedProcess = {
+  ...processIdentity,
+  host: Schema.String,
+  bootId: Schema.NullOr(Schema.String),
+  pidNamespace: Schema.NullOr(Schema.String)
+}
+
+const { argv, id, key } = JobHandle.fields
 
 /** `command.json`: what to run. Written by the launcher; the first one that a key gets stays. */
 export const Command = Schema.Struct({
-  version: Schema.Literal(1),
-  id: Schema.NonEmptyString,
-  key: Schema.NonEmptyString,
-  argv: Schema.NonEmptyArray(Schema.String),
+  version,
+  id,
+  key,
+  argv,
   directory: Schema.String,
   environment: Schema.Record(Schema.String, Schema.String),
   timeoutMillis: Schema.NullOr(Schema.Finite),
@@ -23,12 +39,8 @@ export type Command = typeof Command.Type
 
 /** `claim`: the one wrapper that may run the job. */
 export const Claim = Schema.Struct({
-  version: Schema.Literal(1),
-  pid: Schema.Int,
-  startTicks: Schema.NullOr(Schema.Finite),
-  host: Schema.String,
-  bootId: Schema.NullOr(Schema.String),
-  pidNamespace: Schema.NullOr(Schema.String),
+  version,
+  ...placedProcess,
   /** What the processes of this job carry in their environment. */
   token: Schema.NonEmptyString,
   claimedAt: Schema.Finite,
@@ -39,16 +51,15 @@ export type Claim = typeof Claim.Type
 
 /** `start.json`: the job's first process. */
 export const Start = Schema.Struct({
-  version: Schema.Literal(1),
-  pid: Schema.Int,
-  startTicks: Schema.NullOr(Schema.Finite),
+  version,
+  ...processIdentity,
   startedAt: Schema.Finite
 })
 export type Start = typeof Start.Type
 
 /** `cancel.json`: somebody asked for the end of the job. Written before any signal is sent. */
 export const Cancel = Schema.Struct({
-  version: Schema.Literal(1),
+  version,
   requestedAt: Schema.Finite,
   graceMillis: Schema.Finite,
   host: Schema.String,
@@ -58,7 +69,7 @@ export type Cancel = typeof Cancel.Type
 
 /** `exit.json`: how the job ended. Nothing of the job runs when this appears. */
 export const Exit = Schema.Struct({
-  version: Schema.Literal(1),
+  version,
   /** Null for a job that never ran: it was cancelled before, or could not be started. */
   startedAt: Schema.NullOr(Schema.Finite),
   endedAt: Schema.Finite,
@@ -74,5 +85,5 @@ export const Exit = Schema.Struct({
 export type Exit = typeof Exit.Type
 
 /** `system.json`: what the job uses. Replaced every few seconds: its age is also the wrapper's sign of life. */
-export const System = Schema.Struct({ version: Schema.Literal(1), usage: Schema.NullOr(JobUsage) })
+export const System = Schema.Struct({ version, usage: Schema.NullOr(JobUsage) })
 export type System = typeof System.Type

@@ -15,7 +15,7 @@ export type Owner = { readonly _tag: "Alive" } | { readonly _tag: "Dead"; readon
 export const silenceMillis = 120_000
 
 /** Whether the processes that this claim speaks of can be seen from here. */
-export const isVisible = (claim: Claim, here: Machine): boolean =>
+export const isVisible = (claim: Machine, here: Machine): boolean =>
   claim.host === here.host && claim.bootId === here.bootId && claim.pidNamespace === here.pidNamespace
 
 /**

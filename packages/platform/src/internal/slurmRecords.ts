@@ -11,6 +11,7 @@
  */
 import * as Schema from "effect/Schema"
 import { TerminalStatus } from "../Execution.ts"
+import { placedProcess, version } from "./processRecords.ts"
 
 /** The names of the files. */
 export const slurmFiles = {
@@ -22,24 +23,20 @@ export const slurmFiles = {
 
 /** `submit-<token>`: written before `sbatch` is started, removed when it is known what came of it. */
 export const Attempt = Schema.Struct({
-  version: Schema.Literal(1),
+  version,
   /** Stands in the arguments of `sbatch`, so that it can be seen whether it still runs. */
   token: Schema.NonEmptyString,
   begunAt: Schema.Finite,
   /** After this time `sbatch` has ended, whoever lives: `timeout` sees to it. */
   overAt: Schema.Finite,
-  host: Schema.String,
-  bootId: Schema.NullOr(Schema.String),
-  pidNamespace: Schema.NullOr(Schema.String),
   /** The engine. */
-  pid: Schema.Int,
-  startTicks: Schema.NullOr(Schema.Finite)
+  ...placedProcess
 })
 export type Attempt = typeof Attempt.Type
 
 /** `submission.json`: what Slurm calls the job. Written once. */
 export const Submission = Schema.Struct({
-  version: Schema.Literal(1),
+  version,
   schedulerId: Schema.NonEmptyString,
   cluster: Schema.NullOr(Schema.String),
   submittedAt: Schema.Finite
@@ -48,7 +45,7 @@ export type Submission = typeof Submission.Type
 
 /** `verdict.json`: written once, by whichever engine finds out first. The wrapper does not run a job that has one. */
 export const Verdict = Schema.Struct({
-  version: Schema.Literal(1),
+  version,
   status: TerminalStatus,
   decidedAt: Schema.Finite,
   /** What the scheduler had said, for whoever investigates. */

@@ -53,7 +53,7 @@ const isInArguments = (token: string): boolean => {
 export const isUnderWay = (attempt: Attempt, now: number): boolean => {
   if (now > attempt.overAt) return false
   const here = thisMachine()
-  if (!isVisible({ ...attempt, version: 1, claimedAt: attempt.begunAt }, here)) return true
+  if (!isVisible(attempt, here)) return true
   // This process may have given it up (an interruption), and another may be dead: `sbatch` itself may live all the same.
   const isMine = attempt.pid === process.pid && attempt.startTicks === startTicksOf(process.pid)
   const isWatched = isMine ? underWay.has(attempt.token) : isAlive(attempt.pid, attempt.startTicks)

@@ -482,7 +482,7 @@ describe("a launch that cannot work", () => {
   test("in a place that cannot be written is an infrastructure failure", () =>
     Effect.gen(function*() {
       writeFileSync(join(root, "file"), "")
-      const execution = LocalProcess.make({ directory: join(root, "file", "jobs") })
+      const execution = yield* LocalProcess.make({ directory: join(root, "file", "jobs") })
       const error = yield* Effect.flip(execution.launch(script("nowhere", "")))
       assert.strictEqual(error.reason, "Infrastructure")
     }))
