@@ -10,7 +10,8 @@ import { createHash, randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Artifact } from "../Artifacts.ts"
-import { copyOutputs, digestOutputs, isMissing, removeOutputs } from "./commandOutputs.ts"
+import { copyOutputs, digestOutputs, removeOutputs } from "./commandOutputs.ts"
+import { ifThere, replaceFile } from "./files.ts"
 
 const Entry = Schema.Struct({
   artifact: Artifact,
@@ -32,24 +33,12 @@ const encodeName = Schema.encodeSync(Schema.fromJsonString(Name))
 
 const abandonedMillis = 24 * 60 * 60 * 1000
 
-const read = <A>(file: string, decode: (text: string) => Option.Option<A>): Promise<A | undefined> =>
-  fs.readFile(file, "utf8").then((text) => {
-    const decoded = Option.getOrUndefined(decode(text))
-    if (decoded === undefined) throw new Error(`${file} is not an entry of this cache`)
-    return decoded
-  }, (error: unknown) => {
-    if (isMissing(error)) return undefined
-    throw error
-  })
-
-const write = async (file: string, text: string): Promise<void> => {
-  const aside = Path.join(Path.dirname(file), `.${Path.basename(file)}.${randomUUID()}`)
-  try {
-    await fs.writeFile(aside, text)
-    await fs.rename(aside, file)
-  } finally {
-    await fs.rm(aside, { force: true })
-  }
+const read = async <A>(file: string, decode: (text: string) => Option.Option<A>): Promise<A | undefined> => {
+  const text = await ifThere(fs.readFile(file, "utf8"))
+  if (text === undefined) return undefined
+  const decoded = Option.getOrUndefined(decode(text))
+  if (decoded === undefined) throw new Error(`${file} is not an entry of this cache`)
+  return decoded
 }
 
 /** What was kept under the key, without its files. */
@@ -114,7 +103,7 @@ export const keep = async (
       await fs.rename(aside, Path.join(directory, name))
     }
     const files = name === undefined ? null : { directory: name, digest }
-    await write(Path.join(directory, `${key}.json`), encodeEntry({ ...built, files }))
+    await replaceFile(Path.join(directory, `${key}.json`), encodeEntry({ ...built, files }))
   } finally {
     await fs.rm(aside, { recursive: true, force: true })
   }
@@ -123,10 +112,7 @@ export const keep = async (
 
 /** The key of an entry with this artifact. Reads all entries: naming an artifact is rare. */
 export const keyWith = async (directory: string, artifact: Artifact): Promise<string | undefined> => {
-  const names = await fs.readdir(directory).catch((error: unknown) => {
-    if (isMissing(error)) return []
-    throw error
-  })
+  const names = await ifThere(fs.readdir(directory)) ?? []
   for (const name of names) {
     if (name.startsWith(".") || !name.endsWith(".json")) continue
     const key = name.slice(0, -".json".length)
@@ -143,7 +129,7 @@ const fileOfName = (directory: string, name: string): string =>
 /** Gives an entry a name, or moves the name to it. */
 export const writeName = async (directory: string, name: string, key: string): Promise<void> => {
   await fs.mkdir(Path.join(directory, "names"), { recursive: true })
-  await write(fileOfName(directory, name), encodeName({ name, key }))
+  await replaceFile(fileOfName(directory, name), encodeName({ name, key }))
 }
 
 /** The entry that has the name. */

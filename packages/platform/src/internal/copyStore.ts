@@ -19,7 +19,7 @@ import { createHash, randomBytes } from "node:crypto"
 import { constants, createReadStream } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { ifThere } from "./files.ts"
+import { ifThere, replaceFile } from "./files.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 
 /** What stands at a path. A directory has an entry of its own only where it is empty. */
@@ -112,9 +112,8 @@ export class CopyStore {
 
   async #write(place: string, text: string): Promise<void> {
     const aside = await this.#aside()
-    await fs.writeFile(aside, text, { flush: true })
     await this.#make(Path.dirname(place))
-    await fs.rename(aside, place)
+    await replaceFile(place, text, { aside, durable: true })
   }
 
   /** Where the content of a file is, checked once in the life of this process. */

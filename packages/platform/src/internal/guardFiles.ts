@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { entryAt } from "./files.ts"
+import { entryAt, replaceFile } from "./files.ts"
 import {
   checkEditable,
   checkSize,
@@ -102,23 +102,14 @@ const store = (path: string, content: Buffer | string, executable?: boolean): Ef
   fileOperation("write", path, async () => {
     await fs.mkdir(Path.dirname(path), { recursive: true })
     const before = await entryAt(path)
-    const aside = Path.join(Path.dirname(path), `.espalier-${randomBytes(6).toString("hex")}`)
-    try {
-      const handle = await fs.open(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow, 0o666)
-      try {
-        const mode = (before?.isFile() === true ? before.mode : (await handle.stat()).mode) & 0o777
+    await replaceFile(path, content, {
+      aside: Path.join(Path.dirname(path), `.espalier-${randomBytes(6).toString("hex")}`),
+      permissions: (made) => {
+        const mode = before?.isFile() === true ? before.mode & 0o777 : made
         // Whoever may read it may execute it, as git does.
-        const bits = executable === undefined ? mode : executable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
-        if (before?.isFile() === true || bits !== mode) await handle.chmod(bits)
-        await handle.writeFile(content)
-      } finally {
-        await handle.close()
+        return executable === undefined ? mode : executable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
       }
-      await fs.rename(aside, path)
-    } catch (error) {
-      await fs.rm(aside, { force: true })
-      throw error
-    }
+    })
   })
 
 /** A file that has at most so many bytes: a larger one is not read, whoever made it. */

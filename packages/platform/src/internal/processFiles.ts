@@ -5,9 +5,12 @@
  * Every record is written once and never changed, except `system.json`. What each one says is in
  * `processRecords.ts`; in which order they appear is told in `processWrapper.ts`.
  */
-import { createHash, randomBytes } from "node:crypto"
-import { link, open, rename, stat, unlink } from "node:fs/promises"
+import { createHash } from "node:crypto"
+import { rename, unlink } from "node:fs/promises"
 import { join } from "node:path"
+import { asideOf, syncDirectory, takeName, writeAside } from "./files.ts"
+
+export { codeOf } from "./files.ts"
 
 /** The names of the files in a job's directory. */
 export const files = {
@@ -47,57 +50,26 @@ export const jobId = (key: string): string => {
 /** Whether this can be the id of a job. Guards the path that is made of it. */
 export const isJobId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$/.test(id)
 
-/** The code of a failed system call, as in `ENOENT`. */
-export const codeOf = (error: unknown): string | undefined =>
-  typeof error === "object" && error !== null && "code" in error && typeof error.code === "string"
-    ? error.code
-    : undefined
-
-const writeTemporary = async (directory: string, name: string, content: string, durable: boolean): Promise<string> => {
-  const path = join(directory, `.${name}.${process.pid}.${randomBytes(4).toString("hex")}`)
-  const file = await open(path, "wx", 0o600)
-  try {
-    await file.writeFile(content)
-    if (durable) await file.sync()
-  } finally {
-    await file.close()
-  }
-  return path
-}
-
-/** Makes names in a directory durable. */
-const syncDirectory = async (directory: string): Promise<void> => {
-  const handle = await open(directory, "r")
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
 /**
- * Creates a file with this content unless it exists: true for the one that created it. The name and the
- * content appear together: exclusive creation of the file itself would show others an empty file for a
- * moment, and for ever if its writer died there. So the content gets a hard link, which is exclusive too.
+ * Creates a file with this content unless it exists: true for the one that created it. It is on the disk when this
+ * returns.
  */
 export const createOnce = async (directory: string, name: string, content: string): Promise<boolean> => {
-  const temporary = await writeTemporary(directory, name, content, true)
+  const path = join(directory, name)
+  const aside = asideOf(path)
+  await writeAside(aside, content, { mode: 0o600, durable: true })
   try {
-    await link(temporary, join(directory, name))
-    await syncDirectory(directory)
-    return true
-  } catch (error) {
-    // On a network disk an answer may be lost and the request sent again: then it exists, and is ours.
-    if (codeOf(error) === "EEXIST") return (await stat(temporary)).nlink > 1
-    throw error
+    return await takeName(aside, path, true)
   } finally {
-    await unlink(temporary)
+    await unlink(aside)
   }
 }
 
 /** Replaces a file at once. `durable`: it is on the disk when this returns. */
 export const replace = async (directory: string, name: string, content: string, durable: boolean): Promise<void> => {
-  const temporary = await writeTemporary(directory, name, content, durable)
-  await rename(temporary, join(directory, name))
+  const path = join(directory, name)
+  const aside = asideOf(path)
+  await writeAside(aside, content, { mode: 0o600, durable })
+  await rename(aside, path)
   if (durable) await syncDirectory(directory)
 }

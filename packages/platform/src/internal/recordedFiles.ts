@@ -3,11 +3,10 @@
  * process dies at, a recording is there whole or not at all.
  */
 import * as Effect from "effect/Effect"
-import { randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { attempt } from "./fileEffects.ts"
-import { codeOf, ifThere } from "./files.ts"
+import { codeOf, ifThere, replaceFile, syncDirectory } from "./files.ts"
 import { type Asked, decode, differences, distance, fileNameOf, type Recording } from "./recordedCall.ts"
 
 /** A file that cannot be taken as a recording, or not be read or written. */
@@ -36,30 +35,11 @@ export const store = (directory: string, asked: Asked, text: string): Effect.Eff
   const file = Path.join(directory, fileNameOf(asked))
   return operation(file, async () => {
     await fs.mkdir(directory, { recursive: true })
-    const aside = Path.join(directory, `.${Path.basename(file)}.${randomBytes(6).toString("hex")}`)
-    try {
-      const handle = await fs.open(aside, "wx")
-      try {
-        await handle.writeFile(text)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await fs.rename(aside, file)
-    } catch (error) {
-      await fs.rm(aside, { force: true })
-      throw error
-    }
-    await syncDirectory(directory)
+    await replaceFile(file, text, { durable: true })
+    // Some systems cannot, and do not need to.
+    await syncDirectory(directory).catch(() => undefined)
     return file
   })
-}
-
-/** Without it, a loss of power may forget the new name. Some systems cannot, and do not need to. */
-const syncDirectory = async (directory: string): Promise<void> => {
-  const handle = await fs.open(directory, "r").catch(() => undefined)
-  await handle?.sync().catch(() => undefined)
-  await handle?.close()
 }
 
 /** The most files that are looked into for the closest. */

@@ -17,7 +17,7 @@ import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { StandingTree } from "../Workspace.ts"
-import { codeOf, entryAt } from "./files.ts"
+import { codeOf, entryAt, ifThere, replaceFile, takeName, writeAside } from "./files.ts"
 import { isAlive, startTicksOf, thisMachine } from "./processTable.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 import { fileOperation, removeIfEmpty } from "./workspaceFiles.ts"
@@ -70,15 +70,11 @@ const isForeign = async (root: string): Promise<boolean> => {
   return !(await isRecorded(root))
 }
 
-const readText = async (file: string): Promise<string | undefined> => {
-  try {
-    return await fs.readFile(file, "utf8")
-  } catch (error) {
-    const code = codeOf(error)
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined
+const readText = (file: string): Promise<string | undefined> =>
+  ifThere(fs.readFile(file, "utf8")).catch((error: unknown) => {
+    if (codeOf(error) === "ENOTDIR") return undefined
     throw error
-  }
-}
+  })
 
 const decoded = (text: string | undefined): TreeRecord | undefined =>
   text === undefined ? undefined : Option.getOrUndefined(decode(text))
@@ -104,26 +100,28 @@ const livenessOf = (record: TreeRecord | undefined): "elsewhere" | "left" | "unk
 const ownerOf = (root: string, record: TreeRecord | undefined): StandingTree["owner"] =>
   openHere.has(root) ? "open" : livenessOf(record)
 
-/** Puts a text in a file that does not exist yet: whole, and for one of those who try at once. */
-const createWhole = async (file: string, text: string): Promise<void> => {
-  const aside = `${file}.${randomBytes(6).toString("hex")}`
-  await fs.writeFile(aside, text, { flag: "wx" })
+/** Beside a file of records, by a name that `tidyRun` knows. */
+const asideOf = (file: string): string => `${file}.${randomBytes(6).toString("hex")}`
+
+/** Puts a text in a file that does not exist yet, whole: true for one of those who try at once. */
+const createWhole = async (file: string, text: string): Promise<boolean> => {
+  const aside = asideOf(file)
+  await writeAside(aside, text)
   try {
-    await fs.link(aside, file)
+    return await takeName(aside, file, false)
   } catch (error) {
-    if (codeOf(error) === "EEXIST" || codeOf(error) === "ENOENT") throw error
+    if (codeOf(error) === "ENOENT") throw error
     // A file system without hard links.
-    await fs.writeFile(file, text, { flag: "wx" })
+    return await fs.writeFile(file, text, { flag: "wx" }).then(() => true, (refused: unknown) => {
+      if (codeOf(refused) === "EEXIST") return false
+      throw refused
+    })
   } finally {
     await fs.rm(aside, { force: true })
   }
 }
 
-const replaceWhole = async (file: string, text: string): Promise<void> => {
-  const aside = `${file}.${randomBytes(6).toString("hex")}`
-  await fs.writeFile(aside, text, { flag: "wx" })
-  await fs.rename(aside, file)
-}
+const replaceWhole = (file: string, text: string): Promise<void> => replaceFile(file, text, { aside: asideOf(file) })
 
 /** Which tree: run and node in their own words. */
 export interface Address {
@@ -165,10 +163,7 @@ const takeOver = async (
   const dead: Array<string> = []
   for (let last = before;;) {
     const successor = successorOf(file, last)
-    try {
-      await createWhole(successor, text)
-    } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw error
+    if (!await createWhole(successor, text)) {
       const found = await readText(successor)
       if (found === undefined) return "changed"
       const by = decoded(found)
@@ -214,14 +209,14 @@ const claimRecord = async (
       if (livenessOf(before) !== "left") return named(before)
       const mine = textOf(address, before?.commit, false)
       if (text === undefined) {
-        await createWhole(file, mine)
-        return { before }
+        if (await createWhole(file, mine)) return { before }
+        continue // Somebody else wrote it first: it is looked at again.
       }
       const result = await takeOver(file, text, mine, nowMillis)
       if (result === "taken") return { before }
       if (result !== "changed") return named(result.by)
     } catch (error) {
-      // Somebody else wrote it first, or removed the run's directory because it was empty. Then it is looked at again.
+      // Somebody else removed the run's directory because it was empty. Then it is looked at again.
       if (codeOf(error) !== "EEXIST" && codeOf(error) !== "ENOENT") throw error
     }
   }

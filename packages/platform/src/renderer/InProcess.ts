@@ -8,10 +8,10 @@
 import { renderAsync, Resvg } from "@resvg/resvg-js"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
+import { replaceFile } from "../internal/files.ts"
 import { type Picture, Renderer, RenderError } from "../Renderer.ts"
 
 /** How pictures are drawn. */
@@ -98,21 +98,13 @@ const draw = (options: Options, picture: Picture): Effect.Effect<void, RenderErr
         ...(options.background === undefined ? {} : { background: options.background })
       }, signal))
     // Not interruptible: a rename that happens after its effect was given up would bring an old picture back.
-    yield* Effect.uninterruptible(attempt(picture, "write", () => replaceFile(file, image.asPng())))
+    yield* Effect.uninterruptible(attempt(picture, "write", async () => {
+      await fs.mkdir(Path.dirname(file), { recursive: true })
+      await replaceFile(file, image.asPng())
+    }))
   })
 
 const sizeOf = (svg: string, scale: number): { readonly width: number; readonly height: number } => {
   const { height, width } = new Resvg(svg, { font: { loadSystemFonts: false }, logLevel: "off" })
   return { width: Math.ceil(width * scale), height: Math.ceil(height * scale) }
-}
-
-const replaceFile = async (file: string, content: Buffer): Promise<void> => {
-  await fs.mkdir(Path.dirname(file), { recursive: true })
-  const aside = Path.join(Path.dirname(file), `.${Path.basename(file)}.${randomUUID()}.tmp`)
-  try {
-    await fs.writeFile(aside, content)
-    await fs.rename(aside, file)
-  } finally {
-    await fs.rm(aside, { force: true })
-  }
 }
