@@ -32,7 +32,7 @@ export const MetricName = Schema.String.check(
 )
 
 /** What may stand before the `=` of a pair. */
-const Key = Schema.String.check(
+export const MetricKey = Schema.String.check(
   Schema.isPattern(keyPattern, { expected: "a key: a letter or _, then letters, digits and any of _ . : / -" })
 )
 
@@ -99,7 +99,7 @@ const common = {
  * `1,234` are none.
  */
 export const MetricRule = Schema.TaggedUnion({
-  KeyValue: { ...common, key: Schema.optionalKey(Key) },
+  KeyValue: { ...common, key: Schema.optionalKey(MetricKey) },
   JsonLines: { ...common, field: Schema.optionalKey(Schema.NonEmptyString) },
   Regex: { ...common, pattern: Schema.NonEmptyString },
   Csv: {

@@ -300,6 +300,18 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     /no meaning with from = "key-value"/
   ],
   [
+    "a metric's key that no line can hold",
+    `${smallest}[[metrics]]\nname = "speed"\nkey = "of the run"\n`,
+    "metrics[1].key",
+    /:15 {2}metrics\[1\]\.key = "of the run"[^]*Allowed: letters, digits, [^]*beginning with a letter or "_"/
+  ],
+  [
+    "a warm-up until a key that no line can hold",
+    `${smallest}[[metrics]]\nname = "speed"\nwarmup = { field = "1st step", from = 3 }\n`,
+    "metrics[1].warmup.field",
+    /:15 {2}metrics\[1\]\.warmup\.field = "1st step"[^]*Allowed: letters, digits/
+  ],
+  [
     "a pattern that is missing",
     `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\n`,
     "metrics[1].pattern",

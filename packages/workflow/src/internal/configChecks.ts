@@ -3,7 +3,7 @@
  * themselves, so that mistakes of both sorts are reported together, and none twice.
  */
 import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
-import { MetricName } from "@espalier/platform/Evidence"
+import { MetricKey, MetricName } from "@espalier/platform/Evidence"
 import * as Slurm from "@espalier/platform/execution/Slurm"
 import { Option, Schema } from "effect"
 import { baselineSeed } from "../Experiment.ts"
@@ -13,6 +13,7 @@ import { keyOf } from "./configKeys.ts"
 import { kinds } from "./configKinds.ts"
 import { buildOf, BuildTable, ExecutionTable } from "./configLayers.ts"
 import { parameters } from "./configParameters.ts"
+import { metricKey } from "./configPhrases.ts"
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 import { EditTable, LimitsTable, MetricTable, ObjectiveTable, SeedTable, Source } from "./configSchema.ts"
 
@@ -67,7 +68,7 @@ const metrics = (root: unknown): ReadonlyArray<Mistake> => {
   const found = elements(MetricTable, root, "metrics") ?? []
   const mistakes: Array<Mistake> = [...duplicates("metrics", found)]
   for (const { index, value } of found) {
-    mistakes.push(...place(root, value, index), ...warmup(value.warmup, index))
+    mistakes.push(...place(root, value, index), ...warmup(value, index))
     if (value.from !== "regex" || value.pattern === undefined) continue
     const wrong = wrongPattern(value.pattern)
     if (wrong !== undefined) mistakes.push({ path: ["metrics", index, "pattern"], value: value.pattern, ...wrong })
@@ -110,7 +111,7 @@ const place = (root: unknown, metric: Metric, index: number): ReadonlyArray<Mist
 }
 
 /** One of the three ways to say what is warm-up. */
-const warmup = (table: Metric["warmup"], index: number): ReadonlyArray<Mistake> => {
+const warmup = ({ from: form, warmup: table }: Metric, index: number): ReadonlyArray<Mistake> => {
   if (table === undefined) return []
   const path = ["metrics", index, "warmup"]
   const { field, fraction, from, values } = table
@@ -123,12 +124,15 @@ const warmup = (table: Metric["warmup"], index: number): ReadonlyArray<Mistake> 
       hint: "Write one of { values = 3 }, { fraction = 0.1 } and { field = \"step\", from = 100 }."
     }]
   }
-  return (field === undefined) === (from === undefined)
-    ? []
-    : [{
+  if ((field === undefined) !== (from === undefined)) {
+    return [{
       path: [...path, field === undefined ? "field" : "from"],
       message: "is missing: field and from belong together"
     }]
+  }
+  return form !== "key-value" || field === undefined || Schema.is(MetricKey)(field)
+    ? []
+    : [{ path: [...path, "field"], value: field, message: "can be no key of a line", allowed: metricKey }]
 }
 
 const wrongPattern = (pattern: string): { readonly message: string; readonly hint: string } | undefined => {

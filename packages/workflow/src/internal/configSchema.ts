@@ -2,7 +2,7 @@
  * The form of `espalier.toml`: which keys there are, of which types, and what stands there when nothing is written.
  * What one key demands of another is in `configChecks.ts`.
  */
-import { MetricName } from "@espalier/platform/Evidence"
+import { MetricKey, MetricName } from "@espalier/platform/Evidence"
 import { Schema } from "effect"
 import { ParameterValue } from "../Experiment.ts"
 import { Direction } from "../Measurement.ts"
@@ -34,7 +34,7 @@ export const metricForms = ["key-value", "json-lines", "regex", "csv"] as const
 export const MetricTable = Schema.Struct({
   name: MetricName,
   from: kindOf(metricForms),
-  key: Schema.optionalKey(Schema.NonEmptyString),
+  key: Schema.optionalKey(MetricKey),
   field: Schema.optionalKey(Schema.NonEmptyString),
   pattern: Schema.optionalKey(Schema.NonEmptyString),
   column: Schema.optionalKey(Schema.Union([Schema.NonEmptyString, wholeNumber(0, 100_000)])),
