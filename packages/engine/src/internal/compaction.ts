@@ -1,8 +1,9 @@
 /**
  * When a run makes a snapshot, and how.
  *
- * A snapshot costs as much as the run is large, so it is made when as many events have come since the last one as the run
- * holds works, twice over, and `SnapshotPolicy.everyEvents` at least: the cost of an event stays the same however long the run grows.
+ * A snapshot costs as much as the run is large, so it is made when four times as many events have come since the last one as
+ * the run holds works, and `SnapshotPolicy.everyEvents` at least: the cost of an event stays the same however long the run grows. It
+ * spares who opens the run little where works have few events: folding three of them takes as long as reading the work from a snapshot.
  * A run that forgets settled works gives up the events before its last snapshot but one, so that its journal does not
  * grow for ever either.
  */
@@ -23,6 +24,9 @@ export const SnapshotPolicy = Context.Reference<{ readonly everyEvents: number; 
   "@espalier/engine/SnapshotPolicy",
   { defaultValue: () => ({ everyEvents: 50_000, atEndEvents: 10_000 }) }
 )
+
+/** How many events a work of the run stands for. Twice was tried: docs/adr/0009. */
+const eventsPerWork = 4
 
 /** The durable events after a number. */
 type History = (after: number) => Effect.Effect<ReadonlyArray<Sequenced>, RunError>
@@ -58,7 +62,8 @@ export class Compaction {
 
   isDue(seq: number): boolean {
     const since = seq - this.snapshotSeq
-    return since >= this.policy.everyEvents && !this.isRunning && since >= 2 * this.state.works.size && this.isWorthIt
+    return since >= this.policy.everyEvents && !this.isRunning && since >= eventsPerWork * this.state.works.size &&
+      this.isWorthIt
   }
 
   private get isWorthIt(): boolean {
