@@ -3,7 +3,7 @@
  */
 import type { NodeServices } from "@effect/platform-node/NodeServices"
 import type { Autoresearch, Layers } from "@espalier/workflow"
-import { Cause, Context, Effect } from "effect"
+import { Cause, Context, Effect, Layer } from "effect"
 import { CommandFailed } from "./Project.ts"
 
 /** Makes them for a project. They may need what `NodeServices.layer` gives. */
@@ -12,17 +12,40 @@ export type Make = (project: Autoresearch.Project) => Layers.Own<NodeServices>
 /** None, unless the program gives some. */
 export const OwnLayers = Context.Reference<Make>("@espalier/cli/OwnLayers", { defaultValue: () => () => ({}) })
 
-/** Those for this project. That `layers` throws is the program's own fault, and told as such, with where it was. */
+/** Told as the fault of the program whose layers they are: by the path of its module, with what was thrown and where. */
+const broken = (what: string, defect: unknown): CommandFailed =>
+  new CommandFailed({
+    message: `The layers of this program's own could not be made: ${what} (${process.argv[1] ?? "a module"}).\n${
+      Cause.pretty(Cause.die(defect))
+    }`
+  })
+
+/** The same layer, but a defect while it is built is a failure. What it fails with, and an interruption, stay what they are. */
+const guarded = <A>(capability: string, own: Layer.Layer<A, unknown, NodeServices>) =>
+  Layer.catchCause(own, (cause) => {
+    const defect = cause.reasons.find(Cause.isDieReason)
+    return Layer.effectContext<A, unknown, never>(
+      defect === undefined
+        ? Effect.failCause(cause)
+        : Effect.fail(broken(`that of \`${capability}\` died while it was built`, defect.defect))
+    )
+  })
+
+/** Those for this project. That `layers` throws, or a layer dies while it is built, is the program's own fault. */
 export const forProject = Effect.fnUntraced(function*(project: Autoresearch.Project) {
   const make = yield* OwnLayers
-  return yield* Effect.try({
+  const own = yield* Effect.try({
     try: () => make(project),
-    catch: (error) =>
-      new CommandFailed({
-        message:
-          `The layers of this program's own could not be made: the \`layers\` that it gave to \`start\` threw.\n${
-            Cause.pretty(Cause.die(error))
-          }`
-      })
+    catch: (error) => broken("the `layers` that it gave to `start` threw", error)
   })
+  const { agent, artifacts, evidence, execution, workspace } = own
+  const layers: Layers.Own<NodeServices> = {
+    ...own,
+    workspace: workspace && guarded("workspace", workspace),
+    artifacts: artifacts && guarded("artifacts", artifacts),
+    execution: execution && guarded("execution", execution),
+    evidence: evidence && guarded("evidence", evidence),
+    agent: agent && guarded("agent", agent)
+  }
+  return layers
 })

@@ -56,6 +56,17 @@ it("layers that cannot be made are the program's fault, and not told as one of e
   }
 })
 
+it("a layer that dies while it is built is the fault of the program that gives it, told by its path", async () => {
+  const { workdir } = make({ jobMillis: 1 })
+  const script = join(import.meta.dirname, "../support/dyingLayer.ts")
+  const ended = await follow([process.execPath, "--conditions=espalier-source", script, "run", workdir]).ended
+  expect(ended.code).toBe(1)
+  expect(ended.stderr).toMatch(
+    /^espalier: The layers of this program's own could not be made: that of `execution` died [^]*dyingLayer\.ts\)\.\nTypeError: no such socket\n +at dial/m
+  )
+  expect(ended.stderr).not.toMatch(/fault in espalier/)
+})
+
 it("a run that began on layers of one's own is not gone on with on others, nor the other way round", async () => {
   const { configure, workdir } = make({ jobMillis: 600_000, limits: "experiments = 1" })
   const first = own("x", "run", workdir)
