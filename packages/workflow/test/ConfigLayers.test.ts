@@ -1,26 +1,9 @@
 import { describe, it } from "@effect/vitest"
-import { Duration, Effect, Result } from "effect"
+import { Duration, Result } from "effect"
 import assert from "node:assert"
 import * as Config from "../src/Config.ts"
 import { withArtifact } from "../src/internal/configCommands.ts"
-
-const decode = (text: string) => Effect.runSync(Effect.result(Config.fromString(text)))
-
-const config = (text: string): Config.Config => Result.getOrThrow(decode(text))
-
-const smallest = `name = "small"
-[source]
-repository = "."
-[job]
-argv = ["run"]
-[objective]
-metric = "speed"
-direction = "maximize"
-[parameters.workers]
-type = "integer"
-values = [1, 2, 4]
-baseline = 1
-`
+import { config, decode, smallest } from "./support/smallestConfig.ts"
 
 describe("The layers of a configuration", () => {
   it("are chosen with their options, as the layers take them", () => {

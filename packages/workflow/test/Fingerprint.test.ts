@@ -3,23 +3,12 @@ import { Effect } from "effect"
 import assert from "node:assert"
 import * as Autoresearch from "../src/Autoresearch.ts"
 import * as Config from "../src/Config.ts"
+import { smallest } from "./support/smallestConfig.ts"
 
-const smallest = `name = "small"
-[source]
-repository = "/srv/program"
-[job]
-argv = ["run"]
-[objective]
-metric = "speed"
-direction = "maximize"
-[parameters.workers]
-type = "integer"
-values = [1, 2, 4]
-baseline = 1
-`
+const local = smallest.replace("\".\"", "\"/srv/program\"")
 
 const fingerprint = async (more: string): Promise<string> => {
-  const config = await Effect.runPromise(Config.fromString(`${smallest}${more}`))
+  const config = await Effect.runPromise(Config.fromString(`${local}${more}`))
   return (await Effect.runPromise(Autoresearch.project("/runs/small", config))).fingerprint
 }
 

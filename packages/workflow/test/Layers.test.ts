@@ -11,24 +11,13 @@ import assert from "node:assert"
 import * as fs from "node:fs"
 import * as Config from "../src/Config.ts"
 import * as Layers from "../src/Layers.ts"
+import { smallest } from "./support/smallestConfig.ts"
 
-const smallest = `name = "small"
-[source]
-repository = "/srv/program"
-[job]
-argv = ["run"]
-[objective]
-metric = "speed"
-direction = "maximize"
-[parameters.workers]
-type = "integer"
-values = [1, 2, 4]
-baseline = 1
-`
+const local = smallest.replace("\".\"", "\"/srv/program\"")
 
 const place = (more = ""): Layers.Place => ({
   workdir: "/runs/small",
-  config: Effect.runSync(Config.fromString(`${smallest}${more}`))
+  config: Effect.runSync(Config.fromString(`${local}${more}`))
 })
 
 const needs = (more = "", own: Layers.Own = {}) =>

@@ -11,21 +11,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import * as Config from "../../src/Config.ts"
 import * as Layers from "../../src/Layers.ts"
-
-const smallest = `name = "small"
-[source]
-repository = "."
-[job]
-argv = ["run"]
-[objective]
-metric = "speed"
-direction = "maximize"
-[parameters.workers]
-type = "integer"
-values = [1, 2, 4]
-baseline = 1
-[agent]
-`
+import { smallest } from "../support/smallestConfig.ts"
 
 let home = ""
 let asked: Array<{ readonly path: string; readonly headers: IncomingHttpHeaders }> = []
@@ -64,7 +50,7 @@ afterEach(async () => {
 /** Asks the agent of a configuration how many workers there should be. */
 const ask = (agent: string, { phase = "planning", prompt = "How many workers?" } = {}) =>
   Effect.gen(function*() {
-    const config = yield* Config.fromString(`${smallest}${agent}`)
+    const config = yield* Config.fromString(`${smallest}[agent]\n${agent}`)
     const layer = Layers.layer({ workdir: home, config })
     return yield* Effect.flatMap(CodingAgent, (agent) =>
       agent.run({
@@ -199,7 +185,7 @@ describe("the agent of a configuration", () => {
     const print = [process.execPath, "-e", "console.log(JSON.stringify(process.env))"]
     try {
       const config = await Effect.runPromise(Config.fromString(
-        `${smallest}kind = "claude"\nsecret = "TEAM_KEY"\nprogram = "/no/such/claude"\n[build]\nargv = ${
+        `${smallest}[agent]\nkind = "claude"\nsecret = "TEAM_KEY"\nprogram = "/no/such/claude"\n[build]\nargv = ${
           JSON.stringify(print)
         }\n`
       ))
@@ -240,7 +226,7 @@ describe("the agent of a configuration", () => {
     try {
       const config = await Effect.runPromise(Config.fromString(
         smallest.replace(`["run"]`, `["run", "{artifact}"]`) +
-          `kind = "codex"\nsecret = "TEAM_KEY"\n[build]\nkind = "container"\n[execution]\nkind = "slurm"\n`
+          `[agent]\nkind = "codex"\nsecret = "TEAM_KEY"\n[build]\nkind = "container"\n[execution]\nkind = "slurm"\n`
       ))
       writeFileSync(join(home, "tree", "Dockerfile"), "FROM scratch\n")
       const [build, launch] = await Effect.runPromise(
@@ -286,7 +272,7 @@ describe("the agent of a configuration", () => {
 })
 
 it("without an agent a call fails, and says what to add", async () => {
-  const config = await Effect.runPromise(Config.fromString(smallest.replace("[agent]\n", "")))
+  const config = await Effect.runPromise(Config.fromString(smallest))
   const call = Effect.flatMap(
     CodingAgent,
     (agent) => agent.run({ prompt: "?", schema: Schema.Struct({}), directory: home, phase: "planning" })
