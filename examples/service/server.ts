@@ -31,7 +31,13 @@ export const open = Effect.fnUntraced(function*(
   { capacity, concurrency, keep }: Pick<ServerOptions, "capacity" | "concurrency" | "keep">
 ) {
   const jobs = yield* Jobs
+  let isTold = false
   return yield* jobs.open("jobs", { concurrency, capacity, retain: { count: keep }, owner: "primes service" }).pipe(
+    Effect.tapError((error) => {
+      if (error._tag !== "RunLocked" || isTold) return Effect.void
+      isTold = true
+      return Console.log(`waiting for the process before this one to stop: ${error.message}`)
+    }),
     // The process before this one may still be stopping.
     Effect.retry({
       while: ({ _tag }) => _tag === "RunLocked",

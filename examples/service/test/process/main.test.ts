@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { eventsUntil, type Job, look, type RunEvent, type Service, start, submit, until } from "./service.ts"
+import { eventsUntil, type Job, launch, look, type RunEvent, type Service, start, submit, until } from "./service.ts"
 
 /** Takes some seconds; the answer is in the tables. */
 const long = { below: 200_000_000 }
@@ -106,11 +106,13 @@ describe("the service", () => {
   it("waits for the process before it, which may still be stopping", async () => {
     const first = await begin()
     const { id } = await submit(first, { below: 1_000 })
-    const second = begin()
+    const starting = launch(directory)
     // It is refused the run for as long as the first one lives.
-    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    await starting.says(/waiting for the process before this one to stop: .*primes service/)
     first.kill("SIGTERM")
-    expect((await look(await second, id)).outcome?.result).toEqual({ count: 168, largest: 997 })
+    const second = await starting.listening
+    services.push(second)
+    expect((await look(second, id)).outcome?.result).toEqual({ count: 168, largest: 997 })
   })
 
   it("ends when its journal fails: a service that can promise nothing is better started anew", async () => {

@@ -18,8 +18,18 @@ export interface Service {
   readonly ended: Promise<Ended>
 }
 
+export interface Starting {
+  readonly listening: Promise<Service>
+  /** When it has printed this. */
+  readonly says: (pattern: RegExp) => Promise<string>
+}
+
 /** Starts it on any port that is free, and waits until it listens. */
-export const start = (directory: string, ...options: ReadonlyArray<string>): Promise<Service> => {
+export const start = (directory: string, ...options: ReadonlyArray<string>): Promise<Service> =>
+  launch(directory, ...options).listening
+
+/** Starts it on any port that is free. */
+export const launch = (directory: string, ...options: ReadonlyArray<string>): Starting => {
   const child = spawn(
     process.execPath,
     ["--conditions=espalier-source", main, directory, "--port", "0", ...options],
@@ -28,14 +38,24 @@ export const start = (directory: string, ...options: ReadonlyArray<string>): Pro
   let output = ""
   const ended = new Promise<Ended>((resolve) => child.on("close", (code, signal) => resolve({ code, signal })))
   child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text))
-  return new Promise((resolve, reject) => {
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      output += text
-      const url = /listening on (http:\S+)/.exec(output)?.[1]
-      if (url !== undefined) resolve({ url, output: () => output, kill: (signal) => child.kill(signal), ended })
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
+  const says = (pattern: RegExp): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const look = () => {
+        const found = pattern.exec(output)
+        if (found !== null) resolve(found[1] ?? found[0])
+      }
+      child.stdout.on("data", look)
+      look()
+      void ended.then(({ code }) => reject(new Error(`it ended with ${code} before it said ${pattern}: ${output}`)))
     })
-    void ended.then(({ code }) => reject(new Error(`it ended with ${code} before it listened: ${output}`)))
-  })
+  const listening = says(/listening on (http:\S+)/).then((url) => ({
+    url,
+    output: () => output,
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
+    ended
+  }))
+  return { listening, says }
 }
 
 /** What the tests look at of a job. */
