@@ -7,12 +7,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { constants } from "node:fs"
-import { lstat, open, opendir, readlink, realpath, stat } from "node:fs/promises"
-import { isAbsolute, join, sep } from "node:path"
+import { lstat, opendir, realpath, stat } from "node:fs/promises"
+import { isAbsolute, join } from "node:path"
 import { EvidenceError } from "../Evidence.ts"
+import { codeOf } from "./files.ts"
 import { type Glob, nameMatches, type Segment } from "./glob.ts"
-import { codeOf } from "./processFiles.ts"
+import { isBelow, openPlainFile } from "./insideRoot.ts"
 
 /** How much is looked at, and read. */
 export interface FileLimits {
@@ -86,7 +86,7 @@ class Search {
       this.refused.add(`a name that is no UTF-8 cannot be opened, and was passed over: ${asked}`)
     }
     if (real === undefined || (!follow && real !== place)) return
-    if (!isInside(this.root, real)) {
+    if (!isBelow(this.root, real)) {
       this.refused.add(`a link that leads out of the directory was refused: ${asked}`)
       return
     }
@@ -118,8 +118,6 @@ class Search {
 /** A limit was passed. */
 class TooMany extends Error {}
 
-const isInside = (root: string, path: string): boolean => path.startsWith(root.endsWith(sep) ? root : `${root}${sep}`)
-
 /** Nothing when it is not there, cannot be looked at, or leads in circles. */
 const absent = async <A>(promise: Promise<A>): Promise<A | undefined> => {
   try {
@@ -133,25 +131,20 @@ const absent = async <A>(promise: Promise<A>): Promise<A | undefined> => {
 const cannotRead = (what: string) => (cause: unknown): EvidenceError =>
   new EvidenceError({ operation: "collect", cause, message: `${what} cannot be read: ${String(cause)}` })
 
-/** Without following a link, and without waiting for the other end of a pipe. */
-const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
 async function* chunks(root: string, { path, real, size }: Candidate): AsyncGenerator<Uint8Array> {
-  const file = await open(real, openFlags)
+  const file = await openPlainFile(real, root)
+  if (file === undefined) throw new Error(`${path} was replaced while it was looked at`)
   try {
-    const info = await file.stat()
-    const opened = await absent(readlink(`/proc/self/fd/${file.fd}`)) ?? real
-    if (!info.isFile() || !isInside(root, opened)) throw new Error(`${path} was replaced while it was looked at`)
     // Not further than it was long when it was found: it may grow for ever.
     for (let offset = 0; offset < size;) {
       const buffer = new Uint8Array(Math.min(chunkBytes, size - offset))
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, offset)
+      const { bytesRead } = await file.handle.read(buffer, 0, buffer.length, offset)
       if (bytesRead === 0) return
       offset += bytesRead
       yield bytesRead === buffer.length ? buffer : buffer.slice(0, bytesRead)
     }
   } finally {
-    await file.close()
+    await file.handle.close()
   }
 }
 

@@ -4,7 +4,6 @@
  */
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
-import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { entryAt, replaceFile } from "./files.ts"
@@ -18,18 +17,19 @@ import {
   segmentsOf,
   tooLargeToRead
 } from "./guard.ts"
+import { followPath, isBelow, openPlainFile, readBytes } from "./insideRoot.ts"
 import type { Edit, EditRejected } from "./workspaceChanges.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 import { fileOperation, removeIfEmpty } from "./workspaceFiles.ts"
 import type { Content, Look, Plan } from "./workspacePlan.ts"
-
-export const isBelow = (root: string, path: string): boolean => path === root || path.startsWith(root + Path.sep)
 
 // What the system takes, the zero at the end included; and what `store` appends to a directory.
 const longestPath = process.platform === "linux" ? 4096 : process.platform === "win32" ? 32_767 : 1024
 const asideBytes = "/.espalier-".length + 12
 
 interface Target {
+  /** The real path of the root. */
+  readonly top: string
   readonly path: string
   /** Path below the root, with forward slashes. */
   readonly file: string
@@ -51,33 +51,23 @@ const locate = (
     const segments = yield* Effect.fromResult(segmentsOf(file))
     yield* Effect.fromResult(checkEditable(file, segments, policy))
     const top = yield* fileOperation("open", root, () => fs.realpath(root))
-    let path = top
-    let exists = true
-    for (const [index, segment] of segments.entries()) {
-      const next = Path.join(path, segment)
-      const entry = yield* fileOperation("look at", next, () => entryAt(next))
-      if (entry === undefined) {
-        path = Path.join(path, ...segments.slice(index))
-        exists = false
-        break
-      }
-      if (entry.isSymbolicLink() && !follow) {
-        return yield* refuse(`${segment} in it is a symbolic link, and a patch is not applied through one`)
-      }
-      path = entry.isSymbolicLink()
-        ? yield* Effect.tryPromise({
-          try: () => fs.realpath(next),
-          catch: () =>
-            WorkspaceError.of({ _tag: "PathRefused", file, why: `the symbolic link ${segment} in it leads nowhere` })
-        })
-        : next
-      if (!isBelow(top, path)) return yield* refuse(`the symbolic link ${segment} in it leads out of the tree`)
-      const kind = yield* fileOperation("look at", path, () => fs.lstat(path))
-      const last = index === segments.length - 1
-      if (!last && !kind.isDirectory()) return yield* refuse(`${segment} in it is not a directory`)
-      if (last && kind.isDirectory()) return yield* refuse("it names a directory")
-      if (last && !kind.isFile()) return yield* refuse("it is not a plain file")
+    const place = yield* fileOperation("look at", Path.join(top, ...segments), () => followPath(top, segments, follow))
+    switch (place._tag) {
+      case "Link":
+        return yield* refuse(
+          `${segments[place.index]} in it is a symbolic link, and a patch is not applied through one`
+        )
+      case "Nowhere":
+        return yield* refuse(`the symbolic link ${segments[place.index]} in it leads nowhere`)
+      case "Outside":
+        return yield* refuse(`the symbolic link ${segments[place.index]} in it leads out of the tree`)
+      case "NoDirectory":
+        return yield* refuse(`${segments[place.index]} in it is not a directory`)
+      case "Found":
+        if (place.entry.isDirectory()) return yield* refuse("it names a directory")
+        if (!place.entry.isFile()) return yield* refuse("it is not a plain file")
     }
+    const { path } = place
     // A link inside the tree may lead to another file of it: that file has to be allowed too.
     const below = Path.relative(top, path).split(Path.sep).join("/")
     const real = yield* Effect.fromResult(segmentsOf(below))
@@ -88,11 +78,8 @@ const locate = (
         `with the path of the tree it has ${longest} bytes, and ${longestPath - 1} are possible here`
       )
     }
-    return { path, file: below, exists }
+    return { top, path, file: below, exists: place._tag === "Found" }
   })
-
-// A link that replaces the file between check and use is not followed. Windows has no such flag.
-const noFollow = constants.O_NOFOLLOW ?? 0
 
 /**
  * Writes a file whole or not at all, and never through another name that it has: a new file takes its place. Its mode
@@ -113,33 +100,25 @@ const store = (path: string, content: Buffer | string, executable?: boolean): Ef
   })
 
 /** A file that has at most so many bytes: a larger one is not read, whoever made it. */
-const load = (path: string, limitBytes: number): Effect.Effect<Content, WorkspaceError> =>
+const load = ({ path, top }: Target, limitBytes: number): Effect.Effect<Content, WorkspaceError> =>
   fileOperation("read", path, async () => {
-    // Not waiting: a pipe that took the file's place since it was looked at has nobody at its other end.
-    const handle = await fs.open(path, constants.O_RDONLY | noFollow | (constants.O_NONBLOCK ?? 0))
+    const file = await openPlainFile(path, top)
+    if (file === undefined) throw new Error("it is no plain file of the tree any more")
+    const { entry: { mode, size }, handle } = file
     try {
-      const stat = await handle.stat()
-      if (!stat.isFile()) throw new Error("it is not a plain file any more")
-      const executable = (stat.mode & 0o100) !== 0
-      if (stat.size > limitBytes) return { bytes: Buffer.alloc(0), executable, unreadBytes: stat.size }
-      // As much as it had: one that grows while it is read would have no end.
-      const bytes = Buffer.alloc(stat.size)
-      let length = 0
-      while (length < bytes.length) {
-        const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-      return { bytes: bytes.subarray(0, length), executable }
+      const executable = (mode & 0o100) !== 0
+      return size > limitBytes
+        ? { bytes: Buffer.alloc(0), executable, unreadBytes: size }
+        : { bytes: await readBytes(handle, 0, size), executable }
     } finally {
       await handle.close()
     }
   })
 
 /** The same, where its content is needed. `file` is for messages. */
-const loadWhole = (path: string, file: string, limitBytes: number): Effect.Effect<Buffer, WorkspaceError> =>
+const loadWhole = (target: Target, file: string, limitBytes: number): Effect.Effect<Buffer, WorkspaceError> =>
   Effect.flatMap(
-    load(path, limitBytes),
+    load(target, limitBytes),
     ({ bytes, unreadBytes }) =>
       unreadBytes === undefined ? Effect.succeed(bytes) : Effect.fail(tooLargeToRead(file, unreadBytes, limitBytes))
   )
@@ -148,7 +127,7 @@ const loadWhole = (path: string, file: string, limitBytes: number): Effect.Effec
 export const readGuarded = (root: string, file: string, policy: Policy): Effect.Effect<string, WorkspaceError> =>
   Effect.gen(function*() {
     const target = yield* locate(root, file, undefined)
-    return (yield* loadWhole(target.path, file, readableBytes(policy))).toString("utf8")
+    return (yield* loadWhole(target, file, readableBytes(policy))).toString("utf8")
   })
 
 /** Creates or replaces a file below `root`, with the directories that lead to it. Returns its real path below `root`. */
@@ -173,7 +152,7 @@ export const editGuarded = (
 ): Effect.Effect<string, WorkspaceError | EditRejected> =>
   Effect.gen(function*() {
     const target = yield* locate(root, edit.file, policy)
-    const before = target.exists ? yield* loadWhole(target.path, edit.file, editableBytes(policy)) : undefined
+    const before = target.exists ? yield* loadWhole(target, edit.file, editableBytes(policy)) : undefined
     const after = yield* Effect.fromResult(editContent(edit, before))
     yield* Effect.fromResult(checkSize(edit.file, after.length, policy))
     yield* store(target.path, after)
@@ -184,7 +163,7 @@ export const editGuarded = (
 export const lookGuarded = (root: string, policy: Policy): Look => (file, follow) =>
   Effect.gen(function*() {
     const target = yield* locate(root, file, policy, follow)
-    return { path: target.file, content: target.exists ? yield* load(target.path, editableBytes(policy)) : undefined }
+    return { path: target.file, content: target.exists ? yield* load(target, editableBytes(policy)) : undefined }
   })
 
 /**

@@ -7,12 +7,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { constants } from "node:fs"
+import type { Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { attempt } from "./fileEffects.ts"
 import { codeOf } from "./files.ts"
 import { segmentsOf } from "./guard.ts"
+import { followPath, openPlainFile, type Place, readBytes } from "./insideRoot.ts"
 
 /** How much of a directory a model gets to see at once. */
 export interface FileBounds {
@@ -57,18 +58,39 @@ export const segments = (path: string): Effect.Effect<ReadonlyArray<string>, Ref
   return Result.isSuccess(found) ? Effect.succeed(found.success) : refuse(found.failure.message)
 }
 
+interface Followed {
+  /** The real path of the directory. */
+  readonly top: string
+  readonly place: Exclude<Place, { readonly _tag: "Outside" | "Nowhere" }>
+}
+
 /** Where a path leads after every link, or a refusal where that is outside, or in git's own data. */
-const resolve = (root: string, path: string): Effect.Effect<string, Refused> =>
+const follow = (root: string, path: string): Effect.Effect<Followed, Refused> =>
   Effect.gen(function*() {
     const parts = yield* segments(path)
     const top = yield* operation(".", () => fs.realpath(root))
-    const real = yield* operation(path, () => fs.realpath(Path.join(top, ...parts)))
-    if (real === top) return real
-    if (!real.startsWith(top + Path.sep)) {
+    const place = yield* operation(path, () => followPath(top, parts))
+    if (place._tag === "Outside") {
       return yield* refuse(`The path ${named(path)} is refused: a symbolic link in it leads out of the tree`)
     }
-    yield* segments(Path.relative(top, real).split(Path.sep).join("/"))
-    return real
+    if (place._tag === "Nowhere") return yield* operation(path, () => Promise.reject(place.cause))
+    if ("path" in place) yield* segments(relative(top, place.path))
+    return { top, place }
+  })
+
+const relative = (top: string, path: string): string => Path.relative(top, path).split(Path.sep).join("/")
+
+interface Found {
+  readonly top: string
+  readonly path: string
+  readonly entry: Stats
+}
+
+/** What stands at a path, or a refusal where nothing does. */
+const resolve = (root: string, path: string): Effect.Effect<Found, Refused> =>
+  Effect.flatMap(follow(root, path), ({ place, top }) => {
+    if (place._tag === "Found") return Effect.succeed({ top, path: place.path, entry: place.entry })
+    return refuse(place._tag === "Free" ? `There is no ${named(path)}` : `Cannot open ${named(path)} (ENOTDIR)`)
   })
 
 /**
@@ -78,48 +100,32 @@ const resolve = (root: string, path: string): Effect.Effect<string, Refused> =>
 export const landing = (root: string, path: string): Effect.Effect<string, Refused> =>
   Effect.gen(function*() {
     const parts = yield* segments(path)
-    const top = yield* operation(".", () => fs.realpath(root).catch(absent))
     // A tree that is not on the disk has no links.
-    if (top === undefined) return parts.join("/")
+    if ((yield* operation(".", () => fs.realpath(root).catch(absent))) === undefined) return parts.join("/")
     if (parts.length === 0) return yield* refuse("Name a file below the tree, not the tree itself")
-    for (let count = parts.length; count > 0; count--) {
-      const prefix = Path.join(top, ...parts.slice(0, count))
-      const entry = yield* operation(path, () => fs.lstat(prefix).catch(absent))
-      if (entry === undefined) continue
-      // A link that leads nowhere is no place for a file either: its real path cannot be told.
-      const real = yield* resolve(root, parts.slice(0, count).join("/"))
-      const kind = yield* operation(path, () => fs.lstat(real))
-      if (count === parts.length ? kind.isFile() : kind.isDirectory()) {
-        return Path.relative(top, Path.join(real, ...parts.slice(count))).split(Path.sep).join("/")
-      }
-      return yield* refuse(
-        count === parts.length ? `${named(path)} is not a plain file` : `A part of ${named(path)} is not a directory`
-      )
-    }
-    return parts.join("/")
+    const { place, top } = yield* follow(root, path)
+    if (place._tag === "Free" || (place._tag === "Found" && place.entry.isFile())) return relative(top, place.path)
+    return yield* refuse(
+      place._tag === "Found" ? `${named(path)} is not a plain file` : `A part of ${named(path)} is not a directory`
+    )
   })
 
 const absent = (error: unknown): undefined => {
-  const code = (error as NodeJS.ErrnoException).code
+  const code = codeOf(error)
   if (code === "ENOENT" || code === "ENOTDIR") return undefined
   throw error
 }
 
-const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
-
-const load = async (path: string, bytes: number): Promise<{ readonly content: Buffer; readonly size: number }> => {
-  const handle = await fs.open(path, flags)
+const load = async (
+  top: string,
+  path: string,
+  bytes: number
+): Promise<{ readonly content: Buffer; readonly size: number }> => {
+  const file = await openPlainFile(path, top)
+  if (file === undefined) throw Object.assign(new Error("not a plain file"), { code: "not a plain file" })
+  const { entry: { size }, handle } = file
   try {
-    const entry = await handle.stat()
-    if (!entry.isFile()) throw Object.assign(new Error("not a plain file"), { code: "not a plain file" })
-    const content = Buffer.alloc(Math.min(bytes, entry.size))
-    let filled = 0
-    while (filled < content.length) {
-      const { bytesRead } = await handle.read(content, filled, content.length - filled, filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
-    return { content: content.subarray(0, filled), size: entry.size }
+    return { content: await readBytes(handle, 0, Math.min(bytes, size)), size }
   } finally {
     await handle.close()
   }
@@ -130,8 +136,8 @@ const isBinary = (content: Buffer): boolean => content.subarray(0, 8192).include
 /** The whole content of a file, for an edit: exactly as it is, or a refusal. */
 export const readWhole = (root: string, path: string, bounds: FileBounds): Effect.Effect<Buffer, Refused> =>
   Effect.gen(function*() {
-    const real = yield* resolve(root, path)
-    const { content, size } = yield* operation(path, () => load(real, bounds.fileBytes))
+    const found = yield* resolve(root, path)
+    const { content, size } = yield* operation(path, () => load(found.top, found.path, bounds.fileBytes))
     if (size > bounds.fileBytes) {
       return yield* refuse(`${named(path)} has ${size} bytes; files of more than ${bounds.fileBytes} cannot be edited`)
     }
@@ -147,8 +153,8 @@ export const readLines = (
   bounds: FileBounds
 ): Effect.Effect<string, Refused> =>
   Effect.gen(function*() {
-    const real = yield* resolve(root, path)
-    const { content, size } = yield* operation(path, () => load(real, bounds.fileBytes))
+    const found = yield* resolve(root, path)
+    const { content, size } = yield* operation(path, () => load(found.top, found.path, bounds.fileBytes))
     if (isBinary(content)) return yield* refuse(`${named(path)} is not a text file (${size} bytes)`)
     const lines = content.toString("utf8").split("\n")
     const known = size > content.length ? `at least ${lines.length}` : `${lines.length}`
@@ -193,9 +199,8 @@ async function* walk(top: string, start: string, bounds: FileBounds): AsyncGener
 /** The files and directories below a directory, one a line. */
 export const list = (root: string, path: string, bounds: FileBounds): Effect.Effect<string, Refused> =>
   Effect.gen(function*() {
-    const start = yield* resolve(root, path)
-    const top = yield* operation(".", () => fs.realpath(root))
-    if (!(yield* operation(path, () => fs.lstat(start))).isDirectory()) {
+    const { entry, path: start, top } = yield* resolve(root, path)
+    if (!entry.isDirectory()) {
       return yield* refuse(`${named(path)} is not a directory`)
     }
     return yield* operation(path, async () => {
@@ -232,9 +237,7 @@ export const search = (
 ): Effect.Effect<string, Refused> =>
   Effect.gen(function*() {
     if (text === "") return yield* refuse("The text to search for is empty")
-    const start = yield* resolve(root, path)
-    const top = yield* operation(".", () => fs.realpath(root))
-    const plain = (yield* operation(path, () => fs.lstat(start))).isFile()
+    const { entry, path: start, top } = yield* resolve(root, path)
     const fold = (value: string) => ignoreCase ? value.toLowerCase() : value
     const needle = fold(text)
     const lines: Array<string> = []
@@ -243,7 +246,7 @@ export const search = (
     let cut = false
 
     const look = async (file: string, real: string) => {
-      const loaded = await load(real, bounds.fileBytes).catch(() => undefined)
+      const loaded = await load(top, real, bounds.fileBytes).catch(() => undefined)
       if (loaded === undefined || isBinary(loaded.content)) return
       for (const [index, line] of loaded.content.toString("utf8").split("\n").entries()) {
         if (!fold(line).includes(needle)) continue
@@ -257,7 +260,7 @@ export const search = (
       }
     }
 
-    if (plain) yield* operation(path, () => look(Path.relative(top, start), start))
+    if (entry.isFile()) yield* operation(path, () => look(Path.relative(top, start), start))
     else {
       // Interrupted between files: a search of a large tree must not outlive its call.
       const entries = walk(top, start, bounds)

@@ -5,10 +5,9 @@
  * writer, for ever, and holds a thread of the engine meanwhile; a link can lead to a device that never ends.
  */
 import * as Effect from "effect/Effect"
-import { constants } from "node:fs"
-import { open } from "node:fs/promises"
 import { ExecutionError, type JobProgress } from "../Execution.ts"
-import { codeOf } from "./processFiles.ts"
+import { codeOf } from "./files.ts"
+import { openPlainFile, type PlainFile, readBytes } from "./insideRoot.ts"
 
 const chunkBytes = 256 * 1024
 const lineBytes = 4096
@@ -16,28 +15,23 @@ const lineBytes = 4096
 const cannotRead = (operation: string, path: string) => (cause: unknown): ExecutionError =>
   new ExecutionError({ operation, cause, message: `The output ${path} cannot be read: ${cause}.` })
 
-type OpenFile = Awaited<ReturnType<typeof open>>
-
-// Without following a link, and without waiting for the other end of a pipe.
-const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW
-/** What opening a link, and opening a socket, ends with. */
-const refusals: ReadonlyArray<string | undefined> = ["ELOOP", "EMLINK", "ENXIO"]
-
 /** A file that may not be there yet, opened for reading; `refused` when it is there, and not a plain file. */
-const withFile = async <A>(path: string, read: (file: OpenFile) => Promise<A>, absent: A, refused: A): Promise<A> => {
-  let file: OpenFile
-  try {
-    file = await open(path, openFlags)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code === "ENOENT") return absent
-    if (refusals.includes(code)) return refused
+const withFile = async <A>(
+  path: string,
+  read: (file: PlainFile) => Promise<A>,
+  absent: A,
+  refused: A
+): Promise<A> => {
+  const file = await openPlainFile(path).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return null
     throw error
-  }
+  })
+  if (file === null) return absent
+  if (file === undefined) return refused
   try {
-    return (await file.stat()).isFile() ? await read(file) : refused
+    return await read(file)
   } finally {
-    await file.close()
+    await file.handle.close()
   }
 }
 
@@ -55,9 +49,9 @@ export const readFrom = (path: string, offset: number): Effect.Effect<Part, Exec
     try: () =>
       withFile<Part>(
         path,
-        async (file) => {
+        async ({ handle }) => {
           const buffer = new Uint8Array(chunkBytes)
-          const { bytesRead } = await file.read(buffer, 0, chunkBytes, offset)
+          const { bytesRead } = await handle.read(buffer, 0, chunkBytes, offset)
           // A short chunk is copied, so that it does not keep the whole buffer alive.
           return { bytes: bytesRead === chunkBytes ? buffer : buffer.slice(0, bytesRead), refused: false }
         },
@@ -84,12 +78,10 @@ export const lastLine = (
       try: () =>
         withFile<JobProgress | undefined>(
           path,
-          async (file) => {
-            const { mtimeMs, size } = await file.stat()
+          async ({ entry: { mtimeMs, size }, handle }) => {
             if (size === 0) return undefined
-            const from = Math.max(0, size - lineBytes)
-            const { buffer, bytesRead } = await file.read(Buffer.alloc(lineBytes), 0, lineBytes, from)
-            return { line: lastLineOf(buffer.toString("utf8", 0, bytesRead)) ?? "", at: Math.round(mtimeMs) }
+            const end = await readBytes(handle, Math.max(0, size - lineBytes), lineBytes)
+            return { line: lastLineOf(end.toString("utf8")) ?? "", at: Math.round(mtimeMs) }
           },
           undefined,
           undefined
