@@ -1,7 +1,7 @@
 import { CurrentWork, Journal, Step } from "@espalier/engine"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Ref, Schema } from "effect"
-import { Child, Jobs, laboratory, Task } from "./support/jobs.ts"
+import { Child, Jobs, laboratory, Task, type TaskHandler } from "./support/jobs.ts"
 
 describe("bad input", () => {
   it.effect("is refused with the field, the value and what is allowed, and nothing is added", () =>

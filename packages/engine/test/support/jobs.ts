@@ -18,7 +18,7 @@ export class Child extends WorkKind.make("Child", { payload: { of: Schema.String
 
 export class Jobs extends WorkEngine.Service<Jobs>()("test/Jobs", { kinds: [Task, Child] }) {}
 
-type TaskHandler = (payload: { readonly name: string }) => Effect.Effect<string, Boom, CurrentWork.CurrentWork>
+export type TaskHandler = (payload: { readonly name: string }) => Effect.Effect<string, Boom, CurrentWork.CurrentWork>
 
 interface TaskOptions {
   readonly onCancel: (
