@@ -7,23 +7,7 @@ import { passingTime } from "../src/testing/ExecutionSuite.ts"
 import * as CodingAgentSuite from "../src/testing/CodingAgentSuite.ts"
 import { Workspace } from "../src/Workspace.ts"
 import * as Memory from "../src/workspace/Memory.ts"
-
-const scripted = (play: CodingAgentSuite.Play): Scripted.Answer | Effect.Effect<Scripted.Answer> => {
-  switch (play._tag) {
-    case "Text":
-      return { text: play.text, usage: play, costUsd: play.costUsd }
-    case "RateLimited":
-      return { _tag: "RateLimited", retryAfterMillis: play.retryAfterMillis, detail: "429" }
-    case "Overloaded":
-      return { _tag: "RateLimited", retryAfterMillis: null, overloaded: true, detail: "529" }
-    case "Unauthorized":
-      return { _tag: "Unavailable", reason: "unauthorized", detail: "401" }
-    case "Unavailable":
-      return { _tag: "Unavailable", detail: "it is down" }
-    case "Hang":
-      return Effect.never
-  }
-}
+import { scripted } from "./support/scriptedPlay.ts"
 
 describe("the scripted agent keeps what every coding agent promises", () => {
   const subject: CodingAgentSuite.Subject = {

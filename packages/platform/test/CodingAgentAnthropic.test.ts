@@ -1,14 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schedule, Schema, Stream } from "effect"
+import { Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as AnthropicApi from "../src/agent/AnthropicApi.ts"
-import { CodingAgent } from "../src/CodingAgent.ts"
 import { passingTime } from "../src/testing/ExecutionSuite.ts"
+import { ask, asking, options, refusesWrongAddresses } from "./support/adapterCall.ts"
 import { fakeHttp, json } from "./support/fakeHttp.ts"
-import { prices } from "./support/playedModel.ts"
 
-const options = { model: "a-model", apiKey: Redacted.make("the-key-of-a-test"), prices }
 const ok = (content: ReadonlyArray<unknown>, stop_reason = "end_turn") => ({
   content,
   stop_reason,
@@ -16,34 +14,10 @@ const ok = (content: ReadonlyArray<unknown>, stop_reason = "end_turn") => ({
 })
 const words = ok([{ type: "text", text: "{\"n\":1}" }])
 
-const ask = Effect.flatMap(CodingAgent, (agent) =>
-  agent.run({
-    prompt: "Count.",
-    schema: Schema.Struct({ n: Schema.Int }),
-    directory: "/no/such/tree",
-    phase: "planning"
-  }))
-
-const run = (answer: (index: number) => Response | "no connection", extra: Partial<AnthropicApi.Options> = {}) => {
-  const http = fakeHttp(answer)
-  return Effect.map(
-    Effect.result(Effect.provide(ask, Layer.provide(AnthropicApi.layerHttp({ ...options, ...extra }), http.layer))),
-    (result) => ({ result, sent: http.sent })
-  )
-}
+const run = asking<AnthropicApi.Options>(AnthropicApi.layerHttp)
 
 describe("the request", () => {
-  it.effect("goes to no address that is none, or that holds a password, which is not shown", () =>
-    Effect.gen(function*() {
-      for (const baseUrl of ["https://user:pa55word99@host", "pa55word99", "ftp://pa55word99"]) {
-        const { result, sent } = yield* run(() => json(words), { baseUrl })
-        assert.isEmpty(sent)
-        assert(result._tag === "Failure" && result.failure._tag === "OptionsInvalid")
-        assert.strictEqual(result.failure.field, "baseUrl")
-        assert.match(result.failure.message, /`baseUrl` (holds a name or a password|is no address)/)
-        assert.notInclude(result.failure.message, "pa55")
-      }
-    }))
+  refusesWrongAddresses(run, words)
 
   it.effect("has the form of the protocol", () =>
     Effect.gen(function*() {

@@ -1,12 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Schema } from "effect"
+import { Effect } from "effect"
 import * as OpenAiApi from "../src/agent/OpenAiApi.ts"
-import { CodingAgent } from "../src/CodingAgent.ts"
 import { passingTime } from "../src/testing/ExecutionSuite.ts"
-import { fakeHttp, json } from "./support/fakeHttp.ts"
-import { prices } from "./support/playedModel.ts"
-
-const options = { model: "a-model", apiKey: Redacted.make("the-key-of-a-test"), prices }
+import { asking, refusesWrongAddresses } from "./support/adapterCall.ts"
+import { json } from "./support/fakeHttp.ts"
 
 const usage = { prompt_tokens: 100, completion_tokens: 10 }
 const ok = (message: unknown, finish_reason: string | null = "stop", more: object = { usage }) => ({
@@ -15,34 +12,10 @@ const ok = (message: unknown, finish_reason: string | null = "stop", more: objec
 })
 const words = ok({ content: "{\"n\":1}" })
 
-const run = (answer: (index: number) => Response, extra: Partial<OpenAiApi.Options> = {}) => {
-  const http = fakeHttp(answer)
-  return Effect.map(
-    Effect.result(
-      Effect.flatMap(CodingAgent, (agent) =>
-        agent.run({
-          prompt: "Count.",
-          schema: Schema.Struct({ n: Schema.Int }),
-          directory: "/no/such/tree",
-          phase: "planning"
-        })).pipe(Effect.provide(Layer.provide(OpenAiApi.layerHttp({ ...options, ...extra }), http.layer)))
-    ),
-    (result) => ({ result, sent: http.sent })
-  )
-}
+const run = asking<OpenAiApi.Options>(OpenAiApi.layerHttp)
 
 describe("the request", () => {
-  it.effect("goes to no address that is none, or that holds a password, which is not shown", () =>
-    Effect.gen(function*() {
-      for (const baseUrl of ["https://user:pa55word99@host", "pa55word99", "ftp://pa55word99"]) {
-        const { result, sent } = yield* run(() => json(words), { baseUrl })
-        assert.isEmpty(sent)
-        assert(result._tag === "Failure" && result.failure._tag === "OptionsInvalid")
-        assert.strictEqual(result.failure.field, "baseUrl")
-        assert.match(result.failure.message, /`baseUrl` (holds a name or a password|is no address)/)
-        assert.notInclude(result.failure.message, "pa55")
-      }
-    }))
+  refusesWrongAddresses(run, words)
 
   it.effect("has the form of the protocol", () =>
     Effect.gen(function*() {
