@@ -10,8 +10,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { execFile } from "node:child_process"
-import { codeOf } from "./processFiles.ts"
+import {
+  type CommandNotStarted,
+  type CommandTooLoud,
+  type CommandTooSlow,
+  type Finished,
+  runCommand
+} from "./command.ts"
 
 /**
  * A command failed.
@@ -87,41 +92,55 @@ export interface Running {
   readonly retry: Schedule.Schedule<unknown>
 }
 
+/** What became of a command, if it is no success: its words, and what they mean. */
+const failureOf = (ended: Finished): { readonly kind: CommandFailed["kind"]; readonly said: string } => {
+  const words = ended.stderr.trim() || ended.stdout.trim()
+  const how = ended.signal ?? `code ${ended.exitCode}`
+  return { kind: kindOf(ended.exitCode, words), said: words || `it ended with ${how} and said nothing` }
+}
+
+/** The same of one that was not started, or was ended from here. */
+const troubleOf = (
+  error: CommandNotStarted | CommandTooLoud | CommandTooSlow
+): { readonly kind: CommandFailed["kind"]; readonly said: string } => {
+  switch (error._tag) {
+    case "CommandNotStarted":
+      return error.code === "ENOENT"
+        ? { kind: "missing", said: "there is no such program" }
+        : error.code === "EACCES"
+        ? { kind: "missing", said: "it may not be executed" }
+        : { kind: "unreachable", said: `it could not be started: ${error.detail}` }
+    case "CommandTooLoud":
+      return { kind: "unreachable", said: `it printed more than ${error.limitBytes} bytes and was killed` }
+    case "CommandTooSlow": {
+      const words = error.stderr.trim()
+      const said = `it did not end within ${error.limitMillis / 1000} s and was killed`
+      return { kind: kindOf(null, words), said: words === "" ? said : `${said}; it had said: ${words}` }
+    }
+  }
+}
+
 /** Runs a command once: what it printed, or why it failed. */
 export const runOnce = (
   program: string,
   args: ReadonlyArray<string>,
   running: Running
-): Effect.Effect<string, CommandFailed> =>
-  Effect.callback((resume, signal) => {
-    const limit = Duration.toMillis(running.timeout)
-    execFile(program, args, {
-      env: { ...running.environment },
-      timeout: limit,
-      killSignal: "SIGKILL",
-      maxBuffer: 64 * 1024 * 1024,
-      signal
-    }, (error, stdout, stderr) => {
-      if (error === null) return resume(Effect.succeed(stdout))
-      const code = codeOf(error)
-      const words = stderr.trim() || stdout.trim()
-      const said = code === "ENOENT"
-        ? "there is no such program"
-        : code === "EACCES"
-        ? "it may not be executed"
-        : error.killed === true && error.signal === "SIGKILL"
-        ? `it did not end within ${limit / 1000} s and was killed${words === "" ? "" : `; it had said: ${words}`}`
-        : words === ""
-        ? `it ended with ${error.signal ?? `code ${error.code}`} and said nothing`
-        : words
-      const kind = code === "ENOENT" || code === "EACCES"
-        ? "missing"
-        : kindOf(typeof error.code === "number" ? error.code : null, words)
-      resume(Effect.fail(
-        new CommandFailed({ program, kind, said: said.slice(0, 2000), message: `${program} failed: ${said}` })
-      ))
-    })
-  })
+): Effect.Effect<string, CommandFailed> => {
+  const fail = ({ kind, said }: { readonly kind: CommandFailed["kind"]; readonly said: string }) =>
+    Effect.fail(new CommandFailed({ program, kind, said: said.slice(0, 2000), message: `${program} failed: ${said}` }))
+  return runCommand({
+    argv: [program, ...args],
+    // Programs may be named by a path from here.
+    directory: ".",
+    environment: running.environment,
+    outputLimitBytes: 64 * 1024 * 1024,
+    timeLimitMillis: Duration.toMillis(running.timeout),
+    graceMillis: 0
+  }).pipe(
+    Effect.catch((error) => fail(troubleOf(error))),
+    Effect.flatMap((ended) => ended.exitCode === 0 ? Effect.succeed(ended.stdout) : fail(failureOf(ended)))
+  )
+}
 
 /** Runs a command that only asks, or may be done twice: again on the schedule as long as the scheduler does not answer. */
 export const run = (

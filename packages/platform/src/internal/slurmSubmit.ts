@@ -16,6 +16,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { randomBytes } from "node:crypto"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
@@ -184,15 +185,17 @@ export const makeSubmit = (options: Submitting) => {
       ...options.running.environment
     })
     yield* Effect.sync(() => underWay.add(token))
+    const sbatch = runOnce("timeout", argumentsFor(id, command, name, token), {
+      ...options.running,
+      environment,
+      // `timeout` ends it, also when this process is dead; this is for a `timeout` that hangs.
+      timeout: Duration.seconds(seconds + 15)
+    })
     const answer = yield* store.recordAttempt("launch", id, attempt).pipe(
-      Effect.andThen(
-        runOnce("timeout", argumentsFor(id, command, name, token), {
-          ...options.running,
-          environment,
-          // `timeout` ends it, also when this process is dead; this is for a `timeout` that hangs.
-          timeout: Duration.seconds(seconds + 15)
-        })
-      ),
+      // An interruption leaves it running: ended while the scheduler is slow to answer, it would look like one of which
+      // nothing came, and its job would be queued later.
+      Effect.andThen(Effect.forkDetach(sbatch, { startImmediately: true })),
+      Effect.flatMap(Fiber.join),
       Effect.result,
       Effect.ensuring(Effect.sync(() => underWay.delete(token)))
     )

@@ -6,6 +6,7 @@ import { afterAll, describe, it } from "@effect/vitest"
 import { hasSucceeded, type JobHandle, type JobRequest } from "@espalier/platform/Execution"
 import * as Slurm from "@espalier/platform/execution/Slurm"
 import { Effect, Fiber, Option, Schedule } from "effect"
+import { TestClock } from "effect/testing"
 import assert from "node:assert"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -179,6 +180,29 @@ describe.concurrent("a submission whose answer is lost", () => {
       while (submitted(directory).length === 0) yield* Effect.sleep("10 millis")
       yield* Fiber.interrupt(launching)
       assert.strictEqual(Option.getOrThrow(yield* execution.find("interrupted")).schedulerId, "1")
+    }))
+
+  it.effect("because the launch was interrupted, and the scheduler is too slow to see it through, goes on, and is found", () =>
+    Effect.gen(function*() {
+      const { directory, options } = place({ busy: true })
+      const programs = { ...options.programs, sbatch: join(directory, "held") }
+      const asked = join(directory, "asked")
+      const answers = join(directory, "answers")
+      const wait = `while [ ! -e '${answers}' ]; do sleep 0.01; done`
+      const held = `#!/bin/sh\n: > '${asked}'\n${wait}\nexec '${options.programs?.sbatch}' "$@"\n`
+      writeFileSync(programs.sbatch, held, { mode: 0o755 })
+      const execution = yield* Slurm.make({ ...options, programs })
+      const launching = yield* Effect.forkChild(execution.launch(script("held", "")), { startImmediately: true })
+      const until = (isSo: () => boolean) =>
+        TestClock.withLive(Effect.repeat(Effect.sleep("10 millis"), { while: () => !isSo() }))
+      yield* until(() => existsSync(asked))
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(launching), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(interrupting)
+      writeFileSync(answers, "")
+      yield* until(() => submitted(directory).length > 0)
+      const found = yield* TestClock.withLive(execution.find("held"))
+      assert.strictEqual(Option.getOrThrow(found).schedulerId, "1")
     }))
 
   it.live("of another machine, is waited for until it must have ended", () =>
