@@ -6,12 +6,13 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, wr
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { findFiles, noPlainFile } from "../src/internal/evidenceFiles.ts"
-import { parseGlob, pathMatches } from "../src/internal/glob.ts"
+import { type Glob, parseGlob } from "../src/internal/glob.ts"
 
 const root = mkdtempSync(join(tmpdir(), "espalier-files-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 const glob = (text: string) => Result.getOrThrow(parseGlob(text))
+const pathMatches = (glob: Glob, path: string) => glob.matches(path.split("/"))
 const tree = (files: Readonly<Record<string, string>>): string => {
   const directory = mkdtempSync(join(root, "tree-"))
   for (const [path, text] of Object.entries(files)) {
@@ -64,6 +65,7 @@ describe("a glob", () => {
       "{a,..}/c",
       "a[",
       "a[b",
+      "a[z-a]",
       "[a]/b[!"
     ]
     for (const text of [...others, "a/".repeat(65) + "b", "{a,b}".repeat(7)]) {

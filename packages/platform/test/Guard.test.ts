@@ -101,14 +101,14 @@ describe("an option of the guard", () => {
     "src/../x",
     "{a,../x}"
   ]
-  for (const pattern of [...hopeless, "!src", "src/[z-a]", "nul\0"]) {
+  for (const pattern of [...hopeless, "!src", "src/[z-a]", "{{a,b}", "{a,b}".repeat(10), "nul\0"]) {
     it(`that is the pattern ${JSON.stringify(pattern)} is refused with its field, itself and a remedy`, () => {
       for (const field of ["editable", "denied", "ignored"] as const) {
         const found = refusal({ [field]: ["src", pattern] })
         assert.isTrue(Result.isFailure(found))
         if (!Result.isFailure(found)) continue
         assert.deepInclude(found.failure.reason, { _tag: "OptionRefused", field, value: JSON.stringify(pattern) })
-        assert.match(found.failure.message, /Name|Close|Separate|NUL/)
+        assert.match(found.failure.message, /Name|Close|Separate|NUL|Write fewer/)
       }
     })
   }

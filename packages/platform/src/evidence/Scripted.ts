@@ -8,7 +8,6 @@ import * as Stream from "effect/Stream"
 import { Evidence, type InvalidMetricRule, type MetricRule } from "../Evidence.ts"
 import type { JobHandle, JobUsage, LogStream, TerminalStatus } from "../Execution.ts"
 import type { FoundFiles } from "../internal/evidenceFiles.ts"
-import { pathMatches } from "../internal/glob.ts"
 import type { FileSource } from "../internal/metricRules.ts"
 import { checkLimits } from "../internal/evidenceLimits.ts"
 import { collect, type Limits } from "./Collect.ts"
@@ -68,7 +67,9 @@ export const layer = (options: Options): Layer.Layer<Evidence, InvalidMetricRule
             const output = (stream: LogStream) => Stream.encodeText(Stream.succeed(given[stream] ?? ""))
             const files = (source: FileSource): Effect.Effect<FoundFiles<never>> => {
               const all = Object.entries((source.within === "job" ? given.jobFiles : given.files) ?? {})
-              const found = all.filter(([path]) => pathMatches(source.glob, path)).sort(([a], [b]) => a < b ? -1 : 1)
+              const found = all.filter(([path]) => source.glob.matches(path.split("/"))).sort(([a], [b]) =>
+                a < b ? -1 : 1
+              )
               return Effect.succeed({
                 files: found.map(([path, text]) => ({ path, bytes: Stream.encodeText(Stream.succeed(text)) })),
                 refused: []

@@ -172,7 +172,7 @@ export const findFiles = (
       if (root === undefined) return { files: [], refused: [] }
       const search = new Search(root, limits, signal)
       try {
-        for (const segments of glob) await search.walk(root, "", segments)
+        for (const segments of glob.alternatives) await search.walk(root, "", segments)
       } catch (error) {
         if (error instanceof TooMany) return { files: [], refused: [error.message] }
         throw error

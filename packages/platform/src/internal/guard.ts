@@ -4,7 +4,7 @@
  */
 import * as Result from "effect/Result"
 import type { Guard } from "../Workspace.ts"
-import { compileGlob } from "./guardGlobs.ts"
+import { compileGlob } from "./glob.ts"
 import { type Edit, EditRejected } from "./workspaceChanges.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 

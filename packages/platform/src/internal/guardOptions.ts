@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Guard } from "../Workspace.ts"
-import { isMatchable } from "./guardGlobs.ts"
+import { mistakeIn } from "./glob.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 
 interface Options extends Guard {
@@ -28,10 +28,7 @@ const whyPattern = (field: "editable" | "denied" | "ignored", pattern: string): 
   if (/(?:^|[/{,])\.\.(?:$|[/},])/.test(pattern)) {
     return "it contains \"..\", and no path below the tree does. Name it by its plain path"
   }
-  return isMatchable(pattern)
-    ? undefined
-    : "it has a bracket [ or a brace { that is not closed, or a range that runs backwards. Close it, or write \\[ or \\{ " +
-      "for the character itself"
+  return mistakeIn(pattern)
 }
 
 /** Fails where an option can never do what it is there for. */

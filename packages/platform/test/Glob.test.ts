@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
 import * as fc from "fast-check"
-import { compileGlob } from "../src/internal/guardGlobs.ts"
+import { compileGlob, parseGlob } from "../src/internal/glob.ts"
 
 const matches = (pattern: string, path: string, ignoreCase = false) =>
   compileGlob(pattern, { ignoreCase }).matches(path.split("/"))
@@ -54,5 +55,38 @@ describe("a glob", () => {
     const path = Array.from({ length: 200 }, () => "a").join("/")
     assert.isFalse(matches("**/a/".repeat(50) + "b", path))
     assert.isFalse(matches("{a,b}".repeat(40), "c"))
+    // One that backtracks takes a minute for the fifth star, and longer than anybody lives for the tenth.
+    const name = "a".repeat(255)
+    for (
+      const pattern of ["*a".repeat(60) + "b", "**/**/".repeat(60) + "*a".repeat(20) + "b", "*?*a*[a]*b".repeat(20)]
+    ) {
+      assert.isFalse(matches(pattern, name, true), pattern)
+      assert.isFalse(matches(pattern, `${"a/".repeat(200)}${name}`), pattern)
+    }
+    assert.isTrue(matches("**/".repeat(100) + "a".repeat(100) + "*a*a*a", `${"b/".repeat(100)}${name}`))
+  })
+
+  it("in the words of a job's files means the same, but for dots that a name begins with", () => {
+    const part = fc.constantFrom("a", "b", "*", "?", "[ab]", "[!b]", "**", "/", "{a,b}", "{a,{b,ab}}", ".")
+    const pattern = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join(""))
+    const path = fc.array(fc.constantFrom("a", "b", "ab", "ba", ".a", ".ab"), { minLength: 1, maxLength: 4 })
+    fc.assert(
+      fc.property(pattern, path, (text, names) => {
+        const files = parseGlob(text)
+        if (Result.isFailure(files)) return
+        const guard = compileGlob(text).matches(names)
+        const isHidden = names.some((name) => name.startsWith("."))
+        if (isHidden ? !guard : true) {
+          assert.strictEqual(files.success.matches(names), guard, `${text} ${names.join("/")}`)
+        }
+      }),
+      { numRuns: 2000 }
+    )
+  })
+
+  it("with braces that are not closed around others that are means what a shell makes of it", () => {
+    assert.isTrue(matches("{{a,b}", "{b"))
+    assert.isTrue(matches("{a,{b}}c", "{b}c"))
+    assert.isFalse(matches("{a,{b}}c", "bc"))
   })
 })
