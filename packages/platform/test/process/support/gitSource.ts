@@ -1,13 +1,11 @@
 /** A git repository of its own for a test, and what the test needs to know of it. */
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
-import { createHash } from "node:crypto"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as Path from "node:path"
-import { Checkout } from "../../../src/testing/WorkspaceSuite.ts"
-import type { Guard, Tree, Workspace } from "../../../src/Workspace.ts"
+import type { Guard } from "../../../src/Workspace.ts"
 import * as GitWorktree from "../../../src/workspace/GitWorktree.ts"
+import { checkedOut, hash, userDirectory } from "./source.ts"
 
 /** The environment of a user's shell: an identity, and no repository or config from outside. */
 export const userEnvironment: NodeJS.ProcessEnv = {
@@ -39,35 +37,23 @@ export interface GitSource {
 
 /** Makes a repository on branch `main`; without files it has no commit. Removed with the scope. */
 export const gitSource = (files: Readonly<Record<string, string>> | undefined) =>
-  Effect.acquireRelease(
-    Effect.sync((): GitSource => {
-      const home = fs.realpathSync(fs.mkdtempSync(Path.join(os.tmpdir(), "espalier test ")))
-      const repository = Path.join(home, "the source")
-      fs.mkdirSync(repository)
-      const write = (file: string, content: string) => {
-        fs.mkdirSync(Path.dirname(Path.join(repository, file)), { recursive: true })
-        fs.writeFileSync(Path.join(repository, file), content)
-      }
-      git(repository, "init", "--quiet", "-b", "main")
-      if (files !== undefined) {
-        for (const [file, content] of Object.entries(files)) write(file, content)
-        git(repository, "add", "--all")
-        git(repository, "commit", "--quiet", "-m", "First state")
-      }
-      const trees = Path.join(home, "work", "worktrees")
-      return {
-        home,
-        repository,
-        trees,
-        write,
-        git: (...args) => git(repository, ...args),
-        options: { repository, directory: trees }
-      }
-    }),
-    (source) => Effect.sync(() => fs.rmSync(source.home, { recursive: true, force: true }))
-  )
-
-const hash = (content: Buffer | string): string => createHash("sha256").update(content).digest("hex")
+  Effect.map(userDirectory, ({ home, source: repository, write }): GitSource => {
+    git(repository, "init", "--quiet", "-b", "main")
+    if (files !== undefined) {
+      for (const [file, content] of Object.entries(files)) write(file, content)
+      git(repository, "add", "--all")
+      git(repository, "commit", "--quiet", "-m", "First state")
+    }
+    const trees = Path.join(home, "work", "worktrees")
+    return {
+      home,
+      repository,
+      trees,
+      write,
+      git: (...args) => git(repository, ...args),
+      options: { repository, directory: trees }
+    }
+  })
 
 /** Everything of the user's that the engine must leave alone, as one text. */
 export const fingerprint = (source: GitSource): string => {
@@ -93,29 +79,6 @@ export const fingerprint = (source: GitSource): string => {
   )
 }
 
-/** Changes a file as a program in the tree would. */
-export const editTree = (tree: Tree, file: string, content: string | undefined) =>
-  Effect.sync(() => {
-    const path = Path.join(tree.path, file)
-    if (content === undefined) return fs.rmSync(path)
-    fs.mkdirSync(Path.dirname(path), { recursive: true })
-    fs.writeFileSync(path, content)
-  })
-
 /** The layer that the suite asks for. */
-export const subjectLayer = (
-  files: Readonly<Record<string, string>>,
-  guard: Guard
-): Layer.Layer<Workspace | Checkout> =>
-  Layer.unwrap(Effect.map(gitSource(files), (source) =>
-    Layer.merge(
-      GitWorktree.layer({ ...source.options, ...guard }),
-      Layer.succeed(
-        Checkout,
-        Checkout.of({
-          write: (file, content) => Effect.sync(() => source.write(file, content)),
-          editTree,
-          fingerprint: Effect.sync(() => fingerprint(source))
-        })
-      )
-    )))
+export const subjectLayer = (files: Readonly<Record<string, string>>, guard: Guard) =>
+  checkedOut(gitSource(files), (source) => GitWorktree.layer({ ...source.options, ...guard }), fingerprint)

@@ -1,9 +1,10 @@
 /** Tests on a git repository of their own. */
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import { Workspace, type WorkspaceError } from "../../../src/Workspace.ts"
+import type { Workspace, WorkspaceError } from "../../../src/Workspace.ts"
 import * as GitWorktree from "../../../src/workspace/GitWorktree.ts"
 import { type GitSource, gitSource } from "./gitSource.ts"
+import { onWorkspace } from "./source.ts"
 
 export const files = {
   "src/main.ts": "const workers = 1\n",
@@ -17,11 +18,11 @@ export const onSource = <E>(
   start: Readonly<Record<string, string>> | "empty" = files,
   options: (source: GitSource) => Partial<GitWorktree.Options> = () => ({})
 ) =>
-  Effect.scoped(Effect.gen(function*() {
-    const source = yield* gitSource(start === "empty" ? undefined : start)
-    const layer = GitWorktree.layer({ ...source.options, ...options(source) })
-    yield* Effect.flatMap(Workspace, (workspace) => body(source, workspace)).pipe(Effect.provide(layer))
-  }))
+  onWorkspace(
+    gitSource(start === "empty" ? undefined : start),
+    (source) => GitWorktree.layer({ ...source.options, ...options(source) }),
+    body
+  )
 
 export const open = (workspace: Workspace["Service"], node = "node", run = "run") =>
   workspace.open({ run, node, base: "HEAD" })
