@@ -1,18 +1,19 @@
 // Claude's real program against a double of its provider on this machine: what it does with the flags that the layer
 // gives it, tried instead of believed.
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
+import { Effect, Redacted } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as Path from "node:path"
 import * as ClaudeCli from "../../src/agent/ClaudeCli.ts"
-import { type AgentCall, type AgentRequest, CodingAgent } from "../../src/CodingAgent.ts"
-import * as CodingAgentSuite from "../../src/testing/CodingAgentSuite.ts"
+import type { AgentRequest } from "../../src/CodingAgent.ts"
 import { claudeProgram, path } from "./support/agentPrograms.ts"
-import { anthropicDouble, fails, hangs, type Move, says, toolResults, uses } from "./support/anthropicDouble.ts"
+import { anthropicDouble, toolResults, uses } from "./support/anthropicDouble.ts"
 import { type Double, trap } from "./support/httpDouble.ts"
-import { ownTemporary, processesOf, temporary } from "./support/leftovers.ts"
+import { ownTemporary, processesOf } from "./support/leftovers.ts"
+import { fails, hangs, says } from "./support/modelDouble.ts"
+import { ask as askOnce, done, granted, programCases, treeName, treeWith } from "./support/programCases.ts"
 
 const { homes, remove } = ownTemporary()
 afterAll(remove)
@@ -31,61 +32,44 @@ const layerOf = (double: Double, options: ClaudeCli.Options = {}) =>
     environment: { ...trap(double.url), PATH: path, ...options.environment }
   })
 
-const moveOf = (play: CodingAgentSuite.Play): Move => {
-  switch (play._tag) {
-    case "Text":
-      return { _tag: "Says", text: play.text, inputTokens: play.inputTokens, outputTokens: play.outputTokens }
-    case "RateLimited":
-      return fails(429, "rate_limit_error", { "retry-after": String(play.retryAfterMillis / 1000) })
-    case "Overloaded":
-      return fails(529, "overloaded_error")
-    case "Unauthorized":
-      return fails(401, "authentication_error")
-    case "Unavailable":
-      return fails(500, "api_error")
-    case "Hang":
-      return hangs
+programCases({
+  name: "Claude's program",
+  layer: layerOf,
+  double: anthropicDouble,
+  fails: (play) => {
+    switch (play._tag) {
+      case "RateLimited":
+        return fails(429, "rate_limit_error", { headers: { "retry-after": String(play.retryAfterMillis / 1000) } })
+      case "Overloaded":
+        return fails(529, "overloaded_error")
+      case "Unauthorized":
+        return fails(401, "authentication_error")
+      case "Unavailable":
+        return fails(500, "api_error")
+    }
+  },
+  suite: {},
+  folders: [],
+  homes,
+  endless: {
+    time: "5 seconds",
+    double: (directory) => {
+      const script = `(setsid sleep 4321 & ) ; echo "$$" ; exec sleep 4321`
+      fs.writeFileSync(Path.join(directory, "slow.sh"), script)
+      return anthropicDouble([uses("Bash", { command: "bash slow.sh" }), done])
+    },
+    layer: (double) => layerOf(double, { commands: ["bash slow.sh"], grace: "2 seconds" })
   }
-}
-
-describe("Claude's program keeps what every coding agent promises", () => {
-  const subject: CodingAgentSuite.Subject = {
-    directory: process.cwd(),
-    // The price of this model, which the program knows: 3 and 15 US dollars for a million tokens.
-    costOf: (play) => (play.inputTokens * 3 + play.outputTokens * 15) / 1e6,
-    layer: (plays, options) =>
-      Layer.unwrap(Effect.map(anthropicDouble(plays.map(moveOf)), (double) => layerOf(double, options)))
-  }
-  for (const { effect, name } of CodingAgentSuite.cases(subject)) it.live(name, () => effect)
 })
 
-const Done = Schema.Struct({ done: Schema.Boolean })
-const done = says("{\"done\": true}")
-
-/** As no shell would like it. */
-const treeName = "-tree 'a' \"b\" $(touch pwned) `id` *ü"
-
-/** A tree with a file in it, and a link that leads out of it. */
-const tree = Effect.map(temporary, (home) => {
-  const directory = Path.join(home, treeName)
-  fs.mkdirSync(directory)
-  fs.writeFileSync(Path.join(directory, "main.ts"), "slow()\n")
-  fs.symlinkSync(home, Path.join(directory, "link"))
-  return { home, directory }
-})
-
-const granted = { write: () => Effect.void }
+const tree = treeWith()
 
 const ask = (
   double: Double,
   directory: string,
   options: ClaudeCli.Options = {},
   extra: Partial<AgentRequest<unknown>> = {}
-) =>
-  Effect.flatMap(
-    CodingAgent,
-    (agent) => agent.run({ prompt: "Make it faster.", directory, phase: "code_change", ...extra, schema: Done })
-  ).pipe(Effect.provide(layerOf(double, options)))
+) => askOnce(layerOf(double, options), directory, extra)
 
 describe("Claude's program", () => {
   it.live("changes a file of the tree where the call may write, and talks to nobody but its provider", () =>
@@ -247,40 +231,11 @@ describe("Claude's program", () => {
       assert.strictEqual(limited.asked.length, 3)
       const recovering = yield* anthropicDouble([fails(529, "overloaded_error"), fails(500, "api_error"), done])
       assert.deepStrictEqual((yield* ask(recovering, directory, { retries: 2 })).answer, { done: true })
-      const patient = yield* anthropicDouble([fails(429, "rate_limit_error", { "retry-after": "3600" })])
+      const patient = yield* anthropicDouble([fails(429, "rate_limit_error", { headers: { "retry-after": "3600" } })])
       const told = yield* Effect.flip(ask(patient, directory, { longestPause: "2 hours" }))
       // Of more than a minute it does not say how long.
       assert.strictEqual(told._tag === "AgentRateLimited" && told.retryAfterMillis, null)
       assert.strictEqual(patient.asked.length, 1)
-    }).pipe(Effect.scoped))
-
-  it.live("that hangs is ended by the time limit with the shells it left, and says what it used", () =>
-    Effect.gen(function*() {
-      const { directory } = yield* tree
-      const script = `(setsid sleep 4321 & ) ; echo "$$" ; exec sleep 4321`
-      fs.writeFileSync(Path.join(directory, "slow.sh"), script)
-      const double = yield* anthropicDouble([uses("Bash", { command: "bash slow.sh" }), done])
-      const options: ClaudeCli.Options = { commands: ["bash slow.sh"], grace: "2 seconds" }
-      const error = yield* Effect.flip(ask(double, directory, options, { ...granted, limits: { time: "5 seconds" } }))
-      assert.strictEqual(error._tag === "AgentLimitReached" && error.limit, "time", error.message)
-      assert.deepStrictEqual(processesOf(directory), [])
-      assert.deepStrictEqual([error.usage.inputTokens, error.usage.outputTokens], [100, 10])
-      assert.closeTo(error.costUsd, 0.00045, 1e-9)
-    }).pipe(Effect.scoped))
-
-  it.live("leaves no process and no home behind when the call is given up", () =>
-    Effect.gen(function*() {
-      const { directory } = yield* tree
-      const double = yield* anthropicDouble([hangs])
-      const calls: Array<AgentCall> = []
-      const record = (call: AgentCall) => Effect.sync(() => void calls.push(call))
-      const fiber = yield* Effect.forkChild(ask(double, directory, { record }))
-      yield* double.next
-      assert.isNotEmpty(processesOf(directory))
-      yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual(processesOf(directory), [])
-      assert.deepStrictEqual(homes(), [])
-      assert.deepStrictEqual(calls.map(({ interrupted }) => interrupted), [true])
     }).pipe(Effect.scoped))
 
   it.live("does not outlive an engine that is killed", () =>

@@ -1,16 +1,17 @@
 // Codex' real program against a double of its provider on this machine: what it does with the flags that the layer gives
 // it, and what its own sandbox holds, tried instead of believed.
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
+import { Effect, Redacted } from "effect"
 import * as fs from "node:fs"
 import * as Path from "node:path"
 import * as CodexCli from "../../src/agent/CodexCli.ts"
-import { type AgentCall, type AgentRequest, CodingAgent } from "../../src/CodingAgent.ts"
-import * as CodingAgentSuite from "../../src/testing/CodingAgentSuite.ts"
+import type { AgentRequest } from "../../src/CodingAgent.ts"
 import { codexProgram, path } from "./support/agentPrograms.ts"
 import { type Double, trap } from "./support/httpDouble.ts"
-import { ownTemporary, processesOf, temporary } from "./support/leftovers.ts"
-import { fails, hangs, type Move, openAiDouble, patches, runs, says, toolResults } from "./support/openAiDouble.ts"
+import { ownTemporary } from "./support/leftovers.ts"
+import { fails, says } from "./support/modelDouble.ts"
+import { type Move, openAiDouble, patches, runs, toolResults } from "./support/openAiDouble.ts"
+import { ask as askOnce, done, granted, programCases, treeName, treeWith } from "./support/programCases.ts"
 
 const { homes, remove } = ownTemporary()
 afterAll(remove)
@@ -31,64 +32,41 @@ const layerOf = (double: Double, options: CodexCli.Options = {}) =>
     environment: { ...trap(double.url), PATH: path, ...options.environment }
   })
 
-const moveOf = (play: CodingAgentSuite.Play): Move => {
-  switch (play._tag) {
-    case "Text":
-      return { _tag: "Says", text: play.text, inputTokens: play.inputTokens, outputTokens: play.outputTokens }
-    case "RateLimited":
-      return fails(429, "rate_limit_exceeded")
-    case "Overloaded":
-      return fails(503, "overloaded")
-    case "Unauthorized":
-      return fails(401, "invalid_api_key")
-    case "Unavailable":
-      return fails(500, "server_error")
-    case "Hang":
-      return hangs
+programCases({
+  name: "Codex' program",
+  layer: layerOf,
+  double: openAiDouble,
+  fails: (play) => {
+    switch (play._tag) {
+      case "RateLimited":
+        return fails(429, "rate_limit_exceeded")
+      case "Overloaded":
+        return fails(503, "overloaded")
+      case "Unauthorized":
+        return fails(401, "invalid_api_key")
+      case "Unavailable":
+        return fails(500, "server_error")
+    }
+  },
+  // It does not pass on how long to wait; and its time grows with the square of an answer: 12 s for 20 MB.
+  suite: { knowsWait: false, hugeAnswer: 4_000_000 },
+  folders: [".git"],
+  homes,
+  endless: {
+    time: "4 seconds",
+    double: () => openAiDouble([runs("(setsid sleep 4321 &); exec sleep 4321"), done]),
+    layer: (double) => layerOf(double, { grace: "1 second" })
   }
-}
-
-describe("Codex' program keeps what every coding agent promises", () => {
-  const subject: CodingAgentSuite.Subject = {
-    directory: process.cwd(),
-    costOf: (play) => (play.inputTokens * 3 + play.outputTokens * 15) / 1e6,
-    // The program does not pass it on.
-    knowsWait: false,
-    // Its time grows with the square of it: 12 s for 20 MB.
-    hugeAnswer: 4_000_000,
-    layer: (plays, options) =>
-      Layer.unwrap(Effect.map(openAiDouble(plays.map(moveOf)), (double) => layerOf(double, options)))
-  }
-  for (const { effect, name } of CodingAgentSuite.cases(subject)) it.live(name, () => effect)
 })
 
-const Done = Schema.Struct({ done: Schema.Boolean })
-const done = says("{\"done\": true}")
-
-/** As no shell would like it. */
-const treeName = "-tree 'a' \"b\" $(touch pwned) `id` *ü"
-
-/** A tree with a file in it, and a link that leads out of it. */
-const tree = Effect.map(temporary, (home) => {
-  const directory = Path.join(home, treeName)
-  fs.mkdirSync(Path.join(directory, ".git"), { recursive: true })
-  fs.writeFileSync(Path.join(directory, "main.ts"), "slow()\n")
-  fs.symlinkSync(home, Path.join(directory, "link"))
-  return { home, directory }
-})
-
-const granted = { write: () => Effect.void }
+const tree = treeWith([".git"])
 
 const ask = (
   double: Double,
   directory: string,
   options: CodexCli.Options = {},
   extra: Partial<AgentRequest<unknown>> = {}
-) =>
-  Effect.flatMap(
-    CodingAgent,
-    (agent) => agent.run({ prompt: "Make it faster.", directory, phase: "code_change", ...extra, schema: Done })
-  ).pipe(Effect.provide(layerOf(double, options)))
+) => askOnce(layerOf(double, options), directory, extra)
 
 describe("Codex' program", () => {
   it.live("changes files of the tree where the call may write, and talks to nobody but its provider", () =>
@@ -268,33 +246,6 @@ describe("Codex' program", () => {
       assert.deepStrictEqual((yield* ask(recovering, directory, { retries: 2 })).answer, { done: true })
     }).pipe(Effect.scoped))
 
-  it.live("that hangs is ended by the time limit with the shells it left, and says what it used", () =>
-    Effect.gen(function*() {
-      const { directory } = yield* tree
-      const double = yield* openAiDouble([runs("(setsid sleep 4321 &); exec sleep 4321"), done])
-      const extra = { ...granted, limits: { time: "4 seconds" } } as const
-      const error = yield* Effect.flip(ask(double, directory, { grace: "1 second" }, extra))
-      assert.strictEqual(error._tag === "AgentLimitReached" && error.limit, "time", error.message)
-      assert.deepStrictEqual(processesOf(directory), [])
-      assert.deepStrictEqual([error.usage.inputTokens, error.usage.outputTokens], [100, 10])
-      assert.closeTo(error.costUsd, 0.00045, 1e-9)
-    }).pipe(Effect.scoped))
-
-  it.live("leaves no process and no home behind when the call is given up", () =>
-    Effect.gen(function*() {
-      const { directory } = yield* tree
-      const double = yield* openAiDouble([hangs])
-      const calls: Array<AgentCall> = []
-      const record = (call: AgentCall) => Effect.sync(() => void calls.push(call))
-      const fiber = yield* Effect.forkChild(ask(double, directory, { record }))
-      yield* double.next
-      assert.isNotEmpty(processesOf(directory))
-      yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual(processesOf(directory), [])
-      assert.deepStrictEqual(homes(), [])
-      assert.deepStrictEqual(calls.map(({ interrupted }) => interrupted), [true])
-    }).pipe(Effect.scoped))
-
   it.live("that is told of no money, of a request that is wrong, and of no network, says which", () =>
     Effect.gen(function*() {
       const { directory } = yield* tree
@@ -305,7 +256,7 @@ describe("Codex' program", () => {
           return error._tag === "AgentUnavailable" ? error.reason : error._tag
         })
       assert.strictEqual(yield* reasonOf(fails(429, "insufficient_quota")), "out-of-credit")
-      assert.strictEqual(yield* reasonOf(fails(400, "invalid_request_error", "no such model")), "refused")
+      assert.strictEqual(yield* reasonOf(fails(400, "invalid_request_error", { message: "no such model" })), "refused")
       const closed = { url: "http://127.0.0.1:1", asked: [], strays: [], next: Effect.never }
       const error = yield* Effect.flip(ask(closed, directory))
       assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "unreachable", error.message)

@@ -1,5 +1,6 @@
 // Anthropic's messages API, as far as Claude's program uses it.
-import { type Asked, httpDouble, sendEvents } from "./httpDouble.ts"
+import type { Asked } from "./httpDouble.ts"
+import * as Model from "./modelDouble.ts"
 
 /** What is asked of the model, as far as the tests look at it. */
 export interface Body {
@@ -10,28 +11,13 @@ export interface Body {
   >
 }
 
-/** What the model does when it is asked. */
-export type Move =
-  | { readonly _tag: "Says"; readonly text: string; readonly inputTokens?: number; readonly outputTokens?: number }
-  | { readonly _tag: "Uses"; readonly tool: string; readonly input: unknown }
-  | {
-    readonly _tag: "Fails"
-    readonly status: number
-    readonly type: string
-    readonly message?: string
-    readonly headers?: Record<string, string>
-  }
-  | { readonly _tag: "Hangs" }
+interface Uses {
+  readonly _tag: "Acts"
+  readonly tool: string
+  readonly input: unknown
+}
 
-export const says = (text: string): Move => ({ _tag: "Says", text })
-export const uses = (tool: string, input: unknown): Move => ({ _tag: "Uses", tool, input })
-export const fails = (status: number, type: string, headers: Record<string, string> = {}): Move => ({
-  _tag: "Fails",
-  status,
-  type,
-  headers
-})
-export const hangs: Move = { _tag: "Hangs" }
+export const uses = (tool: string, input: unknown): Uses => ({ _tag: "Acts", tool, input })
 
 const pieces = (text: string): ReadonlyArray<string> => {
   const size = 1 << 20
@@ -41,7 +27,7 @@ const pieces = (text: string): ReadonlyArray<string> => {
   )
 }
 
-const events = (model: string, index: number, move: Extract<Move, { _tag: "Says" | "Uses" }>) => {
+const events = ({ model }: Body, index: number, move: Model.Says | Uses) => {
   const [inputTokens, outputTokens] = move._tag === "Says" ? [move.inputTokens, move.outputTokens] : []
   return [
     {
@@ -86,28 +72,12 @@ const events = (model: string, index: number, move: Extract<Move, { _tag: "Says"
   ]
 }
 
-/** A model that makes these moves in order; the last one again when it is asked more. */
-export const anthropicDouble = (moves: ReadonlyArray<Move>) =>
-  httpDouble<Body>({
-    path: "/v1/messages",
-    answer: (response, body, index) => {
-      const move = moves[Math.min(index, moves.length - 1)]!
-      switch (move._tag) {
-        case "Hangs":
-          return
-        case "Fails":
-          response.writeHead(move.status, { "content-type": "application/json", ...move.headers })
-          response.end(JSON.stringify({
-            type: "error",
-            error: { type: move.type, message: move.message ?? `the double says ${move.type}` }
-          }))
-          return
-        case "Says":
-        case "Uses":
-          sendEvents(response, events(body.model, index, move))
-      }
-    }
-  })
+/** A model that makes these moves. */
+export const anthropicDouble = Model.modelDouble<Body, Uses>({
+  path: "/v1/messages",
+  failure: (type, message) => ({ type: "error", error: { type, message } }),
+  events
+})
 
 /** What the tools told the model, in order, as the requests hold it. */
 export const toolResults = (asked: ReadonlyArray<Asked<Body>>): ReadonlyArray<string> =>
