@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Redacted } from "effect"
 import * as fc from "fast-check"
 import type { TurnError } from "../src/CodingAgent.ts"
+import { LineSplitter } from "../src/evidence/LogText.ts"
 import { agentEnvironment, secretNames, secretsAmong } from "../src/internal/agentHome.ts"
-import { lineCutter } from "../src/internal/agentOutput.ts"
 import type { AgentEnded } from "../src/internal/agentProcess.ts"
 import { redactor } from "../src/internal/agentSecrets.ts"
 import { claudeArguments } from "../src/internal/claudeArguments.ts"
@@ -15,8 +15,8 @@ import { codexFailure } from "../src/internal/codexFailure.ts"
 
 const ended: AgentEnded = { exitCode: 0, signal: null, stderr: "", tooLoud: false }
 
-const line = (event: unknown) => ({ text: JSON.stringify(event), whole: true })
-const cut = { text: "{\"type\":\"assist", whole: false }
+const line = (event: unknown) => ({ text: JSON.stringify(event), cut: false })
+const cut = { text: "{\"type\":\"assist", cut: true }
 
 describe("cutting output into lines", () => {
   it("gives the same lines however the bytes come", () => {
@@ -27,24 +27,24 @@ describe("cutting output into lines", () => {
       fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 }),
       (texts, sizes) => {
         const bytes = Buffer.from(texts.map((text) => `${text}\n`).join(""))
-        const cutter = lineCutter(1000)
+        const splitter = new LineSplitter(1000, { exact: true })
         const lines = []
         for (let at = 0, turn = 0; at < bytes.length; turn++) {
           const size = sizes[turn % sizes.length]!
-          lines.push(...cutter.push(bytes.subarray(at, at + size)))
+          lines.push(...splitter.push(bytes.subarray(at, at + size)))
           at += size
         }
-        assert.deepStrictEqual([...lines, ...cutter.flush()], texts.map((text) => ({ text, whole: true })))
+        assert.deepStrictEqual([...lines, ...splitter.end()], texts.map((text) => ({ text, cut: false })))
       }
     ))
   })
 
   it("keeps the beginning of a line that is too long, says so, and goes on with the next", () => {
-    const cutter = lineCutter(10_000)
+    const splitter = new LineSplitter(10_000, { exact: true })
     const lines = []
-    for (let count = 0; count < 1000; count++) lines.push(...cutter.push(Buffer.alloc(1 << 16, "x")))
-    lines.push(...cutter.push(Buffer.from("\nshort\nlast")), ...cutter.flush())
-    assert.deepStrictEqual(lines.map(({ whole }) => whole), [false, true, true])
+    for (let count = 0; count < 1000; count++) lines.push(...splitter.push(Buffer.alloc(1 << 16, "x")))
+    lines.push(...splitter.push(Buffer.from("\nshort\nlast")), ...splitter.end())
+    assert.deepStrictEqual(lines.map(({ cut }) => cut), [true, false, false])
     assert.isAtMost(lines[0]!.text.length, 10_000)
     assert.match(lines[0]!.text, /^x+$/)
     assert.deepStrictEqual(lines.slice(1).map(({ text }) => text), ["short", "last"])
@@ -234,7 +234,7 @@ describe("what Claude's program prints", () => {
   it("passes over what it does not know", () => {
     const state = fold({ type: "new" }, [], null, 7, { type: "result" }, { type: "stream_event", event: { type: "x" } })
     assert.deepStrictEqual(state, Claude.initial)
-    assert.deepStrictEqual(Claude.step(Claude.initial, { text: "no JSON", whole: true }, 0), Claude.initial)
+    assert.deepStrictEqual(Claude.step(Claude.initial, { text: "no JSON", cut: false }, 0), Claude.initial)
   })
 
   const error = (status: number | null, word?: string) => [

@@ -297,6 +297,25 @@ describe("lines", () => {
     assert.deepStrictEqual(splitter.end(), [{ text: "x", cut: false }])
     assert.deepStrictEqual(splitter.end(), [])
   })
+
+  it("are not changed by what is read into the same buffer afterwards", () => {
+    const buffer = Buffer.from("abc")
+    const splitter = new LineSplitter(100)
+    splitter.push(buffer)
+    buffer.fill("x")
+    assert.deepStrictEqual(splitter.push(bytes("d\n")), [{ text: "abcd", cut: false }])
+  })
+
+  it("that are exact end at line feeds only, and may be empty", () => {
+    const splitter = new LineSplitter(3, { exact: true })
+    assert.deepStrictEqual(splitter.push(bytes("a\rb\n\nlong")), [{ text: "a\rb", cut: false }, {
+      text: "",
+      cut: false
+    }])
+    assert.deepStrictEqual(splitter.push(bytes("er\n\nx")), [{ text: "lon", cut: true }, { text: "", cut: false }])
+    assert.deepStrictEqual(splitter.end(), [{ text: "x", cut: false }])
+    assert.deepStrictEqual(splitter.end(), [])
+  })
 })
 
 describe("a log tail", () => {
@@ -350,6 +369,7 @@ describe("text made harmless", () => {
     assert.strictEqual(harmless("\u001b[1;31mred\u001b[0m\tplain\n"), "red\tplain\n")
     assert.strictEqual(harmless("\u001b]0;title\u0007a\u001b]8;;http://x\u001b\\b\u001b(Bc\u009b31md"), "abcd")
     assert.strictEqual(harmless("a\0b\u0007c\u007fd\u0085e\u202ef"), "a\u2400b\u2407c\u2421d\ufffde\ufffdf")
+    assert.strictEqual(harmless("one\u2028two\u2029three"), "one\ufffdtwo\ufffdthree")
     assert.strictEqual(harmless("\u001b]0;never closed\nnext"), "0;never closed\nnext")
   })
 
@@ -367,10 +387,12 @@ describe("text made harmless", () => {
       "\n",
       "\0",
       "\u202e",
+      "\u2028",
+      "\u2029",
       "é"
     )
     fc.assert(fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
-      assert.doesNotMatch(harmless(pieces.join("")), /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
+      assert.doesNotMatch(harmless(pieces.join("")), /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e]/)
     }))
   })
 })

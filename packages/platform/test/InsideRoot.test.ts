@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, 
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { followPath, isBelow, openPlainFile, type Place, readBytes } from "../src/internal/insideRoot.ts"
+import { readBytes } from "../src/internal/files.ts"
+import { followPath, isBelow, openPlainFile, type Place } from "../src/internal/insideRoot.ts"
 
 const home = realpathSync(mkdtempSync(join(tmpdir(), "espalier-inside-")))
 afterAll(() => rmSync(home, { recursive: true, force: true }))

@@ -1,4 +1,4 @@
-/** A job's output as lines and as a tail, in bounded memory, whatever the job printed. Pure. */
+/** What a program prints as lines and as a tail, in bounded memory, whatever it prints. Pure. */
 
 /** One line, without its end. `cut`: it was longer, and only its beginning is here. */
 export interface Line {
@@ -22,9 +22,12 @@ const terminalSequence = new RegExp(
   ].join("|"),
   "g"
 )
-/** Control characters, but for tabs and line feeds, and those that turn the direction of text. */
-const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/
-const everyControl = new RegExp(control, "g")
+/**
+ * All control characters, but for tabs and line feeds, with those that turn the direction of text, and those that some take
+ * for the end of a line (U+2028 and U+2029).
+ */
+export const controlCharacters =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
 const visible = (character: string): string => {
   const code = character.charCodeAt(0)
@@ -37,20 +40,26 @@ const visible = (character: string): string => {
  * characters are replaced by pictures of them.
  */
 export const harmless = (text: string): string =>
-  control.test(text) ? text.replaceAll(terminalSequence, "").replaceAll(everyControl, visible) : text
+  text.search(controlCharacters) >= 0
+    ? text.replaceAll(terminalSequence, "").replaceAll(controlCharacters, visible)
+    : text
 
 /**
- * Takes bytes as they come and gives lines. A carriage return ends a line too: progress bars use it. Of a line longer
- * than `limit` bytes only the beginning is kept.
+ * Takes bytes as they come and gives lines. Of a line longer than `limit` bytes only the beginning is kept.
+ *
+ * A carriage return ends a line too, for progress bars use it, and lines with nothing in them are left out. `exact`: neither
+ * of the two, for what programs tell each other.
  */
 export class LineSplitter {
   private readonly limit: number
+  private readonly exact: boolean
   private readonly open: Array<Uint8Array> = []
   private openBytes = 0
   private cut = false
 
-  constructor(limit: number) {
+  constructor(limit: number, options: { readonly exact?: boolean } = {}) {
     this.limit = limit
+    this.exact = options.exact === true
   }
 
   push(chunk: Uint8Array): Array<Line> {
@@ -62,11 +71,11 @@ export class LineSplitter {
     let start = 0
     // Searched natively, and each sort only when the one before is passed: most output has no carriage return at all.
     let feed = find(lineFeed, 0)
-    let carriage = find(carriageReturn, 0)
+    let carriage = this.exact ? chunk.length : find(carriageReturn, 0)
     for (let at = Math.min(feed, carriage); at < chunk.length; at = Math.min(feed, carriage)) {
       if (this.openBytes === 0 && !this.cut && at - start <= this.limit) {
         // Nearly every line: whole in this chunk, and short.
-        if (at > start) lines.push({ text: decode(chunk, start, at), cut: false })
+        if (at > start || this.exact) lines.push({ text: decode(chunk, start, at), cut: false })
       } else {
         this.keep(chunk.subarray(start, at))
         this.close(lines)
@@ -92,7 +101,7 @@ export class LineSplitter {
     if (part.length > room) this.cut = true
     if (room <= 0) return
     // A copy: a view would keep the whole chunk alive for a few bytes of it.
-    const kept = part.slice(0, room)
+    const kept = new Uint8Array(part.subarray(0, room))
     this.open.push(kept)
     this.openBytes += kept.length
   }

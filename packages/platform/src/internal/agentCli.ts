@@ -6,9 +6,12 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
+import type { Line } from "../evidence/LogText.ts"
 import { agentEnvironment, type AgentHome, agentHome, type Environment, environmentRefused } from "./agentHome.ts"
-import { type Line, lineBytesFor } from "./agentOutput.ts"
 import { type AgentEnded, runAgentProcess } from "./agentProcess.ts"
+
+/** How long a line may be that holds an answer: JSON can make six bytes of a character, and there is more in a line. */
+const lineBytesFor = (answerCharacters = 1_000_000): number => 8 * answerCharacters + 1_000_000
 
 /** What a program prints, folded. */
 export interface Reading<State> {

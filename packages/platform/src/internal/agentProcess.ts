@@ -4,7 +4,7 @@
  * was its home, when the effect ends, for whatever reason, and also when this process is killed (`supervised`).
  */
 import * as Effect from "effect/Effect"
-import { type Line, lineCutter } from "./agentOutput.ts"
+import { type Line, LineSplitter } from "../evidence/LogText.ts"
 import type { CommandNotStarted } from "./command.ts"
 import { type Ended, runSupervised, type SupervisedOptions } from "./supervised.ts"
 
@@ -36,7 +36,7 @@ export const runAgentProcess = ({ lineBytes, onLine, onStart, stdin, ...options 
   CommandNotStarted
 > =>
   Effect.suspend(() => {
-    const cutter = lineCutter(lineBytes)
+    const splitter = new LineSplitter(lineBytes, { exact: true })
     let stderr: Buffer = Buffer.alloc(0)
     let printed = 0
     let stop = (): void => undefined
@@ -55,13 +55,13 @@ export const runAgentProcess = ({ lineBytes, onLine, onStart, stdin, ...options 
       output: (chunk) => {
         printed += chunk.length
         if (printed > outputBytes) stop()
-        else read(cutter.push(chunk))
+        else read(splitter.push(chunk))
       },
       errors: (chunk) => {
         stderr = Buffer.concat([stderr, chunk]).subarray(-stderrKeptBytes)
       }
     }).pipe(Effect.map((ended) => {
-      read(cutter.flush())
+      read(splitter.end())
       return { ...ended, stderr: stderr.toString("utf8"), tooLoud: printed > outputBytes }
     }))
   })

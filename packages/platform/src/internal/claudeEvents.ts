@@ -6,7 +6,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
-import type { Line } from "./agentOutput.ts"
+import type { Line } from "../evidence/LogText.ts"
 import type { AgentEnded } from "./agentProcess.ts"
 import { statusFailure, withoutResult } from "./agentStatus.ts"
 
@@ -106,7 +106,7 @@ const sum = (one: Counted, other: Counted): Counted => ({
 
 /** The state after one line. `longestPauseMillis`: how long the program may wait by itself before it asks again. */
 export const step = (state: ClaudeState, line: Line, longestPauseMillis: number): ClaudeState => {
-  if (!line.whole) return { ...state, isCut: true }
+  if (line.cut) return { ...state, isCut: true }
   const event = Option.getOrUndefined(Option.flatMap(decodeJson(line.text), decodeEvent))
   if (event === undefined) return state
   switch (event.type) {

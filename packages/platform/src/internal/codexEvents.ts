@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { costUsd, type Price } from "../agent/Prices.ts"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
-import type { Line } from "./agentOutput.ts"
+import type { Line } from "../evidence/LogText.ts"
 import type { AgentEnded } from "./agentProcess.ts"
 import { withoutResult } from "./agentStatus.ts"
 import { codexFailure } from "./codexFailure.ts"
@@ -79,7 +79,7 @@ export const initial: CodexState = {
 
 /** The state after one line. */
 export const step = (state: CodexState, line: Line): CodexState => {
-  if (!line.whole) return { ...state, isCut: true }
+  if (line.cut) return { ...state, isCut: true }
   const event = Option.getOrUndefined(decodeEvent(line.text))
   switch (event?.type) {
     case undefined:

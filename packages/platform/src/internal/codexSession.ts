@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readSync, watch } from "node:fs"
 import * as Path from "node:path"
-import { type LineCutter, lineCutter } from "./agentOutput.ts"
+import { LineSplitter } from "../evidence/LogText.ts"
 import { CodexTokens } from "./codexEvents.ts"
 
 /** Written at each answer of the model; and, as older versions have it, when what the answer asked for is done. */
@@ -32,7 +32,7 @@ const longestLine = 1_000_000
 const buffer = Buffer.alloc(64 * 1024)
 
 interface Followed {
-  readonly cutter: LineCutter
+  readonly splitter: LineSplitter
   offset: number
 }
 
@@ -46,8 +46,8 @@ const added = (file: string, followed: Followed): ReadonlyArray<string> => {
       const read = readSync(descriptor, buffer, 0, buffer.length, followed.offset)
       if (read === 0) break
       followed.offset += read
-      for (const line of followed.cutter.push(Buffer.from(buffer.subarray(0, read)))) {
-        if (line.whole && /"token_(?:usage_record|count)"/.test(line.text)) lines.push(line.text)
+      for (const line of followed.splitter.push(buffer.subarray(0, read))) {
+        if (!line.cut && /"token_(?:usage_record|count)"/.test(line.text)) lines.push(line.text)
       }
     }
   } finally {
@@ -92,7 +92,7 @@ export const followSession = (
     for (const name of readdirSync(directory, { recursive: true, encoding: "utf8" })) {
       if (!name.endsWith(".jsonl")) continue
       const file = Path.join(directory, name)
-      const followed = files.get(file) ?? { cutter: lineCutter(longestLine), offset: 0 }
+      const followed = files.get(file) ?? { splitter: new LineSplitter(longestLine, { exact: true }), offset: 0 }
       files.set(file, followed)
       for (const line of added(file, followed)) {
         const count = Option.getOrUndefined(decodeCount(line))

@@ -2,6 +2,8 @@
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { stripVTControlCharacters } from "node:util"
+import { controlCharacters } from "../evidence/LogText.ts"
+import { readEnd } from "./files.ts"
 
 /** Most of a log that goes into an error or a record. */
 const tailBytes = 8 * 1024
@@ -19,22 +21,17 @@ export const writeLog = async (file: string, text: string): Promise<void> => {
   await fs.writeFile(file, text)
 }
 
-/** Control characters but for tabs, what turns the direction of text, and what some take for the end of a line. */
-const unshown = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
-
-/** A line as a terminal would show it in the end: progress overwrites itself; colours and `unshown` are gone. */
+/** A line as a terminal would show it in the end: progress overwrites itself; colours and control characters are gone. */
 const shown = (line: string): string => {
   const plain = stripVTControlCharacters(line).trimEnd()
-  return plain.slice(plain.lastIndexOf("\r") + 1).replaceAll(unshown, "")
+  return plain.slice(plain.lastIndexOf("\r") + 1).replaceAll(controlCharacters, "")
 }
 
 /** The last lines of an open file. A line that is cut in two at its start is left out, unless it is the only one. */
 export const tailOf = async (handle: fs.FileHandle): Promise<string> => {
   const { size } = await handle.stat()
-  const start = Math.max(0, size - tailBytes)
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - start), 0, size - start, start)
-  const lines = buffer.subarray(0, bytesRead).toString("utf8").trimEnd().split("\n")
-  if (start > 0 && lines.length > 1) lines.shift()
+  const lines = (await readEnd(handle, size, tailBytes)).toString("utf8").trimEnd().split("\n")
+  if (size > tailBytes && lines.length > 1) lines.shift()
   return lines.slice(-tailLines).map(shown).join("\n")
 }
 

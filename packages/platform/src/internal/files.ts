@@ -8,7 +8,7 @@
  */
 import { randomBytes } from "node:crypto"
 import type { Stats } from "node:fs"
-import { link, lstat, open, rename, rm, stat } from "node:fs/promises"
+import { type FileHandle, link, lstat, open, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 
 /** The code of a failed system call, as in `ENOENT`. */
@@ -29,6 +29,22 @@ export const ifThere = async <A>(operation: Promise<A>): Promise<A | undefined> 
 
 /** The path's own entry, links not followed; undefined where there is none. */
 export const entryAt = (path: string): Promise<Stats | undefined> => ifThere(lstat(path))
+
+/** As many bytes of a file from a place on, or as there are: one that grows while it is read would have no end. */
+export const readBytes = async (handle: FileHandle, from: number, count: number): Promise<Buffer> => {
+  const bytes = Buffer.alloc(count)
+  let length = 0
+  while (length < count) {
+    const { bytesRead } = await handle.read(bytes, length, count - length, from + length)
+    if (bytesRead === 0) break
+    length += bytesRead
+  }
+  return bytes.subarray(0, length)
+}
+
+/** The last bytes of a file of this size, and at most so many. */
+export const readEnd = (handle: FileHandle, size: number, most: number): Promise<Buffer> =>
+  readBytes(handle, Math.max(0, size - most), Math.min(size, most))
 
 /** How a file is written. */
 export interface Writing {

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
-import { entryAt, replaceFile } from "./files.ts"
+import { entryAt, readBytes, replaceFile } from "./files.ts"
 import {
   checkEditable,
   checkSize,
@@ -17,7 +17,7 @@ import {
   segmentsOf,
   tooLargeToRead
 } from "./guard.ts"
-import { followPath, isBelow, openPlainFile, readBytes } from "./insideRoot.ts"
+import { followPath, isBelow, openPlainFile } from "./insideRoot.ts"
 import type { Edit, EditRejected } from "./workspaceChanges.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 import { fileOperation, removeIfEmpty } from "./workspaceFiles.ts"

@@ -90,15 +90,3 @@ export const openPlainFile = async (path: string, root?: string): Promise<PlainF
   await handle.close()
   return undefined
 }
-
-/** As many bytes of a file from a place on, or as there are: one that grows while it is read would have no end. */
-export const readBytes = async (handle: FileHandle, from: number, count: number): Promise<Buffer> => {
-  const bytes = Buffer.alloc(count)
-  let length = 0
-  while (length < count) {
-    const { bytesRead } = await handle.read(bytes, length, count - length, from + length)
-    if (bytesRead === 0) break
-    length += bytesRead
-  }
-  return bytes.subarray(0, length)
-}

@@ -11,9 +11,9 @@ import type { Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as Path from "node:path"
 import { attempt } from "./fileEffects.ts"
-import { codeOf } from "./files.ts"
+import { codeOf, readBytes } from "./files.ts"
 import { segmentsOf } from "./guard.ts"
-import { followPath, openPlainFile, type Place, readBytes } from "./insideRoot.ts"
+import { followPath, openPlainFile, type Place } from "./insideRoot.ts"
 
 /** How much of a directory a model gets to see at once. */
 export interface FileBounds {

@@ -6,8 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import { ExecutionError, type JobProgress } from "../Execution.ts"
-import { codeOf } from "./files.ts"
-import { openPlainFile, type PlainFile, readBytes } from "./insideRoot.ts"
+import { codeOf, readEnd } from "./files.ts"
+import { openPlainFile, type PlainFile } from "./insideRoot.ts"
 
 const chunkBytes = 256 * 1024
 const lineBytes = 4096
@@ -80,7 +80,7 @@ export const lastLine = (
           path,
           async ({ entry: { mtimeMs, size }, handle }) => {
             if (size === 0) return undefined
-            const end = await readBytes(handle, Math.max(0, size - lineBytes), lineBytes)
+            const end = await readEnd(handle, size, lineBytes)
             return { line: lastLineOf(end.toString("utf8")) ?? "", at: Math.round(mtimeMs) }
           },
           undefined,
