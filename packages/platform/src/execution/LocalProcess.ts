@@ -42,15 +42,14 @@ import {
   ExecutionError,
   isTerminal,
   type JobHandle,
-  type JobRequest,
-  type TerminalStatus
+  type JobRequest
 } from "../Execution.ts"
 import { recordCommand, recordsUnusable, refusedStart, seenThrough } from "../internal/jobLaunch.ts"
 import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
 import { createOnce, files, jobId } from "../internal/processFiles.ts"
 import { spawnWrapper, type Wrapper } from "../internal/processLaunch.ts"
 import { lastLine } from "../internal/processLog.ts"
-import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
+import { awaitTerminal, follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Cancel } from "../internal/processRecords.ts"
 import { failureOf, problemOf, problemOfKey } from "../internal/processRequest.ts"
 import { decideStatus, isVisible } from "../internal/processStatus.ts"
@@ -176,16 +175,9 @@ const service = (options: Options, defaultGraceMillis: number): Execution["Servi
     return decideStatus(yield* store.facts("status", id))
   })
 
-  const awaitEnd = Effect.fn("LocalProcess.await")(function*(id: string) {
-    const now = yield* status(id)
-    if (isTerminal(now)) return now
-    const change = yield* watchFiles(store.directoryOf(id), [files.exit, files.cancel], slowLook)
-    while (true) {
-      const now = yield* status(id)
-      if (isTerminal(now)) return now as TerminalStatus
-      yield* change
-    }
-  }, Effect.scoped)
+  const awaitEnd = Effect.fn("LocalProcess.await")((id: string) =>
+    awaitTerminal(status(id), store.directoryOf(id), [files.exit, files.cancel])
+  )
 
   const progress = Effect.fn("LocalProcess.progress")(function*(id: string) {
     yield* store.facts("progress", id)

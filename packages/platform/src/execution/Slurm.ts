@@ -39,16 +39,14 @@ import {
   type JobHandle,
   type JobRequest,
   type JobResources,
-  type JobUsage,
-  type TerminalStatus
+  type JobUsage
 } from "../Execution.ts"
 import { inherited } from "../internal/inheritedEnvironment.ts"
 import { recordCommand, refusedStart, seenThrough } from "../internal/jobLaunch.ts"
 import { graceOf, millisOf, shown } from "../internal/processDuration.ts"
 import { files, jobId } from "../internal/processFiles.ts"
-import { follow, progressOf, slowLook } from "../internal/processOutput.ts"
+import { awaitTerminal, follow, progressOf } from "../internal/processOutput.ts"
 import { failureOf, problemOf, problemOfKey } from "../internal/processRequest.ts"
-import { watchFiles } from "../internal/processWatch.ts"
 import { cancelSlurm } from "../internal/slurmCancel.ts"
 import { type Programs, programs as defaultPrograms, type Running } from "../internal/slurmCommand.ts"
 import {
@@ -241,18 +239,11 @@ export const make = Effect.fnUntraced(function*(
     return Option.fromUndefinedOr(handle)
   })
 
-  const awaitEnd = Effect.fn("Slurm.await")(function*(id: string) {
-    const now = yield* status("await", id)
-    if (isTerminal(now)) return now
-    // The listing that `status` shares is renewed every `pollEvery`; files are looked at each second, as they may be
-    // on a disk that does not tell of changes.
-    const change = yield* watchFiles(store.directoryOf(id), [files.exit, files.cancel, files.verdict], slowLook)
-    while (true) {
-      const now = yield* status("await", id)
-      if (isTerminal(now)) return now as TerminalStatus
-      yield* change
-    }
-  }, Effect.scoped)
+  // The listing that `status` shares is renewed every `pollEvery`; files are looked at each second, as they may be on a disk
+  // that does not tell of changes.
+  const awaitEnd = Effect.fn("Slurm.await")((id: string) =>
+    awaitTerminal(status("await", id), store.directoryOf(id), [files.exit, files.cancel, files.verdict])
+  )
 
   const progress = Effect.fn("Slurm.progress")(function*(id: string) {
     yield* store.facts("progress", id, undefined)

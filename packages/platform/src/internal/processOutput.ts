@@ -4,8 +4,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { ExecutionError, JobNotFound, JobProgress, LogStream } from "../Execution.ts"
+import {
+  type ExecutionError,
+  isTerminal,
+  type JobNotFound,
+  type JobProgress,
+  type JobStatus,
+  type LogStream,
+  type TerminalStatus
+} from "../Execution.ts"
 import { files } from "./processFiles.ts"
 import { lastLine, readFrom } from "./processLog.ts"
 import { watchFiles } from "./processWatch.ts"
@@ -14,6 +23,22 @@ import { watchFiles } from "./processWatch.ts"
 export const slowLook = "1 second"
 
 const logFiles: Record<LogStream, string> = { stdout: files.stdout, stderr: files.stderr, metrics: files.metrics }
+
+/** The terminal status of the job of this directory: its status is asked for again when one of these files has changed. */
+export const awaitTerminal = Effect.fnUntraced(function*(
+  status: Effect.Effect<JobStatus, ExecutionError | JobNotFound>,
+  directory: string,
+  names: ReadonlyArray<string>
+): Effect.fn.Return<TerminalStatus, ExecutionError | JobNotFound, Scope.Scope> {
+  const first = yield* status
+  if (isTerminal(first)) return first
+  const change = yield* watchFiles(directory, names, slowLook)
+  while (true) {
+    const now = yield* status
+    if (isTerminal(now)) return now
+    yield* change
+  }
+}, Effect.scoped)
 
 /** The last thing that the job of this directory said: in its progress file if it writes one, else in any output. */
 export const progressOf = Effect.fnUntraced(function*(

@@ -29,7 +29,7 @@ export const rootOf = (claim: Claim, start: Start | undefined): TreeRoot => ({
 })
 
 /** The text of a record of a job; undefined while it is not there. */
-export const readText = (
+const readText = (
   operation: string,
   id: string,
   path: string
@@ -48,7 +48,7 @@ export const readText = (
   })
 
 /** What is said of a record that cannot be decoded. */
-export const damaged = (operation: string, id: string, path: string) => (cause: Schema.SchemaError): ExecutionError =>
+const damaged = (operation: string, id: string, path: string) => (cause: Schema.SchemaError): ExecutionError =>
   new ExecutionError({
     operation,
     cause,
@@ -56,18 +56,25 @@ export const damaged = (operation: string, id: string, path: string) => (cause: 
       `Nothing is guessed from it: mend or remove the job's directory.`
   })
 
+/** A record of a job, of this form; undefined while it is not there. */
+export const readRecord = Effect.fnUntraced(function*<S extends Schema.ConstraintDecoder<unknown>>(
+  operation: string,
+  id: string,
+  path: string,
+  schema: S
+): Effect.fn.Return<S["Type"] | undefined, ExecutionError> {
+  const text = yield* readText(operation, id, path)
+  if (text === undefined) return undefined
+  return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(text), damaged(operation, id, path))
+})
+
 /** The jobs under one directory, which has to be an absolute path. */
 export const makeStore = (root: string) => {
   const directoryOf = (id: string): string => join(root, id)
 
   /** A record of a job; undefined while it is not there. */
-  const read = Effect.fnUntraced(function*<Name extends RecordName>(operation: string, id: string, name: Name) {
-    const path = join(directoryOf(id), name)
-    const text = yield* readText(operation, id, path)
-    if (text === undefined) return undefined
-    const schema: (typeof records)[Name] = records[name]
-    return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(text), damaged(operation, id, path))
-  })
+  const read = <Name extends RecordName>(operation: string, id: string, name: Name) =>
+    readRecord<(typeof records)[Name]>(operation, id, join(directoryOf(id), name), records[name])
 
   const ensureId = (id: string): Effect.Effect<void, JobNotFound> => isJobId(id) ? Effect.void : notFound(id)
   const notFound = (id: string): Effect.Effect<never, JobNotFound> =>

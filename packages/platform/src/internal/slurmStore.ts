@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { ExecutionError, type JobHandle, type JobNotFound, type TerminalStatus } from "../Execution.ts"
 import { codeOf, createOnce, files } from "./processFiles.ts"
 import { isVisible } from "./processStatus.ts"
-import { damaged, makeStore, readText, rootOf } from "./processStore.ts"
+import { makeStore, readRecord, rootOf } from "./processStore.ts"
 import { isAlive, thisMachine } from "./processTable.ts"
 import { members } from "./processTree.ts"
 import { Attempt, slurmFiles, Submission, Verdict } from "./slurmRecords.ts"
@@ -52,12 +52,8 @@ export const makeSlurmStore = (root: string) => {
       (place) => `${namePrefix}${createHash("sha256").update(`${place}\0${key}`).digest("hex").slice(0, 24)}`
     )
 
-  const submission = Effect.fnUntraced(function*(operation: string, id: string) {
-    const path = pathOf(id, slurmFiles.submission)
-    const text = yield* readText(operation, id, path)
-    if (text === undefined) return undefined
-    return yield* Effect.mapError(Schema.decodeUnknownEffect(submissionSchema)(text), damaged(operation, id, path))
-  })
+  const submission = (operation: string, id: string) =>
+    readRecord(operation, id, pathOf(id, slurmFiles.submission), submissionSchema)
 
   /** Records a submission, and returns the one that is recorded: the first. */
   const recordSubmission = Effect.fnUntraced(function*(operation: string, id: string, found: Submission) {
@@ -71,11 +67,7 @@ export const makeSlurmStore = (root: string) => {
 
   const verdict = Effect.fnUntraced(function*(operation: string, id: string) {
     yield* store.ensureId(id)
-    const path = pathOf(id, files.verdict)
-    const text = yield* readText(operation, id, path)
-    if (text === undefined) return undefined
-    const record = yield* Effect.mapError(Schema.decodeUnknownEffect(verdictSchema)(text), damaged(operation, id, path))
-    return record.status
+    return (yield* readRecord(operation, id, pathOf(id, files.verdict), verdictSchema))?.status
   })
 
   /** Records a verdict, and returns the one that is recorded: the first. */
@@ -107,10 +99,8 @@ export const makeSlurmStore = (root: string) => {
     const found: Array<Attempt> = []
     for (const name of names) {
       if (!name.startsWith(slurmFiles.attempt)) continue
-      const path = pathOf(id, name)
-      const text = yield* readText(operation, id, path)
-      if (text === undefined) continue // settled meanwhile
-      found.push(yield* Effect.mapError(Schema.decodeUnknownEffect(attemptSchema)(text), damaged(operation, id, path)))
+      const one = yield* readRecord(operation, id, pathOf(id, name), attemptSchema)
+      if (one !== undefined) found.push(one) // else it was settled meanwhile
     }
     return found
   })
