@@ -8,6 +8,7 @@ import * as Path from "node:path"
 import * as Command from "../../src/artifacts/Command.ts"
 import * as ArtifactsSuite from "../../src/testing/ArtifactsSuite.ts"
 import { build, goneAll, isAlive, linesOf, node, requestIn, runaway, stubborn, temporary } from "./support/builds.ts"
+import { muteSupervisors } from "./support/muteSupervisor.ts"
 
 describe("a build command keeps what all artifacts promise", () => {
   const subject: ArtifactsSuite.Subject = {
@@ -227,19 +228,18 @@ describe("a build command", () => {
       assert.deepStrictEqual(pids.map(isAlive), [false, false])
     }).pipe(Effect.scoped))
 
-  it.live("that kills its supervisor before that has told of it is ended all the same", () =>
+  it.live("whose supervisor is killed before it has told of it is ended all the same", () =>
     Effect.gen(function*() {
       const home = yield* temporary
-      // The supervisor often dies before its first word is written, but not always: several try.
-      for (let attempt = 0; attempt < 4; attempt++) {
-        const request = yield* requestIn(home)
-        const argv = ["sh", "-c", "echo $$ > pids; kill -9 $PPID; sleep 331; sleep 332"] as const
-        const error = yield* Effect.flip(build({ argv }, request))
-        assert.strictEqual(error.failure, "killed")
-        const [pid] = yield* linesOf(Path.join(request.tree, "pids"), 1)
-        assert.isFalse(isAlive(Number(pid)))
-        assert.match(error.message, /was ended together with its supervisor/)
-      }
+      const request = yield* requestIn(home)
+      const argv = node(stubborn)
+      yield* muteSupervisors(home)
+      const error = yield* Effect.flip(build({ argv }, request))
+      assert.strictEqual(error.failure, "killed")
+      assert.match(error.message, /was ended together with its supervisor/)
+      const pids = (yield* linesOf(Path.join(request.tree, "pids"), 2)).map(Number)
+      assert.deepStrictEqual(pids.map(isAlive), [false, false])
+      assert.match(fs.readFileSync(Path.join(request.tree, "muted"), "utf8"), /"Started"/)
     }).pipe(Effect.scoped))
 
   for (const [name, script] of Object.entries({ "is deaf to SIGTERM": stubborn, "runs away": runaway })) {

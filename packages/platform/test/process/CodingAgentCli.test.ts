@@ -13,6 +13,7 @@ import { type AgentCall, CodingAgent } from "../../src/CodingAgent.ts"
 import * as CodingAgentSuite from "../../src/testing/CodingAgentSuite.ts"
 import { ownTemporary } from "../real/support/leftovers.ts"
 import { fakeClaude, fakeCodex, programOf } from "./support/fakeAgents.ts"
+import { muteSupervisors } from "./support/muteSupervisor.ts"
 
 const { homes, remove } = ownTemporary()
 afterAll(remove)
@@ -334,6 +335,23 @@ describe("an agent that is a program", () => {
         const error = yield* Fiber.join(fiber)
         assert.match(error.message, /ended together with its supervisor/)
         assert.isFalse(isAlive(agent!))
+        assert.deepStrictEqual(homes(), [])
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("is ended with all that it started when its supervisor is killed before it has told which process it is", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const layers = both(home, stubborn)
+      yield* muteSupervisors(home)
+      for (const [name, layer] of layers) {
+        const tree = Path.join(home, name)
+        fs.mkdirSync(tree)
+        const error = yield* Effect.flip(ask(layer, tree))
+        assert.match(error.message, /ended together with its supervisor/)
+        const pids = (yield* linesOf(Path.join(tree, "pids"), 2)).map(Number)
+        assert.deepStrictEqual(pids.map(isAlive), [false, false])
+        assert.match(fs.readFileSync(Path.join(tree, "muted"), "utf8"), /"Started"/)
         assert.deepStrictEqual(homes(), [])
       }
     }).pipe(Effect.scoped))
