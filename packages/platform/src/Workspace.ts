@@ -110,6 +110,23 @@ export interface Guard {
   readonly maxChangeBytes?: number | undefined
 }
 
+/** What the layers take beside the guard that make their trees on a disk. */
+export interface TreesOnDisk extends Guard {
+  /**
+   * Where the trees are made, and the store of plain copies is kept. Created when needed; may lie in the source, but not be
+   * or hold it (`DirectoryRefused`). Used for nothing else: what stands in the place of a tree and is none is `PlaceTaken`.
+   */
+  readonly directory: string
+  /**
+   * Places in the source that are not source, such as the engine's own working directory: they are not copied, never count
+   * as uncommitted and are left out of snapshots. `directory` is always among them. Relative paths start at the source, or
+   * at the top of the repository that it is in.
+   */
+  readonly excluded?: ReadonlyArray<string> | undefined
+  /** Author of the commits, and their committer. Default `Espalier <espalier@localhost>`. */
+  readonly identity?: Identity | undefined
+}
+
 /**
  * Isolated working trees at commits of one source.
  *

@@ -204,6 +204,9 @@ const notRun = (
   }
 }
 
+/** Whose the commits are where nobody said. */
+export const nobody: Identity = { name: "Espalier", email: "espalier@localhost" }
+
 /** An identity that git accepts: what would break the header of a commit is dropped, and nothing is left empty. */
 export const cleanIdentity = (identity: Identity, fallback: Identity): Identity => {
   const clean = (text: string) => text.replaceAll(/[<>\p{Cc}]+/gu, " ").trim()

@@ -183,7 +183,7 @@ async function* walk(top: string, start: string, bounds: FileBounds): AsyncGener
     const entries = await fs.readdir(directory, { withFileTypes: true }).catch(() => [])
     for (const entry of entries.sort((one, other) => one.name < other.name ? -1 : 1)) {
       const full = Path.join(directory, entry.name)
-      const path = Path.relative(top, full).split(Path.sep).join("/")
+      const path = relative(top, full)
       // A name that no tool could give back is not shown: it would break the lines of the listing as well.
       if (/[\u0000-\u001f\u007f]/.test(entry.name) || Result.isFailure(segmentsOf(path))) continue
       if (!entry.isDirectory()) yield { path, kind: entry.isFile() ? "file" : "other" }

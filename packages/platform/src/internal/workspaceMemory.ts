@@ -4,10 +4,8 @@ import type { CommitRecord, Diff, Identity } from "../Workspace.ts"
 import type { Policy } from "./guard.ts"
 import type { ChangedFile, Violation } from "./workspaceChanges.ts"
 import { diffOf } from "./workspaceDiff.ts"
+import { nobody } from "./git.ts"
 import { messageParts } from "./workspaceMessage.ts"
-
-/** Whoever did not say who they are. */
-export const nobody: Identity = { name: "Espalier", email: "espalier@localhost" }
 
 /** Content of files by their path. */
 export type Files = ReadonlyMap<string, string>

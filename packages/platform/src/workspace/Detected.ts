@@ -15,7 +15,7 @@ import * as GitWorktree from "./GitWorktree.ts"
 import * as PlainCopy from "./PlainCopy.ts"
 
 /** What both layers need; what only one of them knows is kept for it. */
-export interface Options extends Omit<GitWorktree.Options, "repository">, Omit<PlainCopy.Options, "directory"> {}
+export interface Options extends Omit<GitWorktree.Options, "repository">, PlainCopy.Options {}
 
 /** Which layer a source gets. */
 export interface Detection {

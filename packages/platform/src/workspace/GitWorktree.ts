@@ -17,7 +17,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Path from "node:path"
-import { cleanIdentity, makeGit } from "../internal/git.ts"
+import { cleanIdentity, makeGit, nobody } from "../internal/git.ts"
 import { changedFiles, fromPrefix, showCommit, unseenFiles } from "../internal/gitInspect.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
 import {
@@ -57,29 +57,16 @@ import {
   treesOfRun
 } from "../internal/workspaceOwners.ts"
 import { planChanges } from "../internal/workspacePlan.ts"
-import { type Guard, type Identity, type Tree, Workspace, WorkspaceError } from "../Workspace.ts"
+import { type Tree, type TreesOnDisk, Workspace, WorkspaceError } from "../Workspace.ts"
 
-/** Where the source is, where trees go, and what may be changed in them. */
-export interface Options extends Guard {
+/** Where the source is, and how git is used on it. */
+export interface Options extends TreesOnDisk {
   /**
    * The source: the top of a git repository, or a directory in one. In the second case the whole
    * repository is checked for uncommitted changes, checked out and committed, while `Tree.path` (and
    * with it every path of an edit) is the same directory inside the worktree.
    */
   readonly repository: string
-  /**
-   * Where the trees are made. Created when needed; may lie in the repository, but not be or hold it
-   * (`DirectoryRefused`). Used for nothing else: what stands in the place of a tree and is none is `PlaceTaken`.
-   */
-  readonly directory: string
-  /**
-   * Places in the checkout that are not source, such as the engine's own working directory: they never
-   * count as uncommitted and are left out of snapshots. `directory` is always among them. Relative
-   * paths start at the top of the repository.
-   */
-  readonly excluded?: ReadonlyArray<string> | undefined
-  /** Author and committer of the commits. Default `Espalier <espalier@localhost>`. */
-  readonly identity?: Identity | undefined
   /** The git program. Default `git`, from the PATH. */
   readonly git?: string | undefined
   /** How long a lock that another git process holds is waited for. Default 10 seconds. */
@@ -96,8 +83,6 @@ interface Entry {
   readonly path: string
 }
 
-const defaultIdentity: Identity = { name: "Espalier", email: "espalier@localhost" }
-
 /**
  * The workspace of one repository. It touches nothing before its first operation, so that a wrong
  * directory or a missing git is that operation's typed error.
@@ -105,7 +90,7 @@ const defaultIdentity: Identity = { name: "Espalier", email: "espalier@localhost
 export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
   Effect.gen(function*() {
     const git = makeGit(options.git ?? "git", options.lockWait ?? "10 seconds", options.timeLimit ?? "10 minutes")
-    const identity = cleanIdentity(options.identity ?? defaultIdentity, defaultIdentity)
+    const identity = cleanIdentity(options.identity ?? nobody, nobody)
     const policy = policyOf(options)
     const metadata = yield* Semaphore.make(1)
     const open = new Map<string, Entry>()

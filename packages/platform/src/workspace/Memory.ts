@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { cleanIdentity } from "../internal/git.ts"
+import { cleanIdentity, nobody } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
 import {
   checkEditable,
@@ -31,7 +31,6 @@ import {
   differing,
   diffStates,
   type Files,
-  nobody,
   violationsOf
 } from "../internal/workspaceMemory.ts"
 import { messageText } from "../internal/workspaceMessage.ts"

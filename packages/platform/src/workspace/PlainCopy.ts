@@ -31,7 +31,7 @@ import {
   stateOf
 } from "../internal/copyTree.ts"
 import { entryAt } from "../internal/files.ts"
-import { cleanIdentity } from "../internal/git.ts"
+import { cleanIdentity, nobody } from "../internal/git.ts"
 import { branchName, safeName } from "../internal/gitNames.ts"
 import { realOrPlanned, requireApart } from "../internal/gitRepository.ts"
 import { compileGlob } from "../internal/glob.ts"
@@ -53,22 +53,12 @@ import {
   treesOfRun
 } from "../internal/workspaceOwners.ts"
 import { planChanges } from "../internal/workspacePlan.ts"
-import { type Guard, type Identity, type Tree, type Violation, Workspace, WorkspaceError } from "../Workspace.ts"
+import { type Tree, type TreesOnDisk, type Violation, Workspace, WorkspaceError } from "../Workspace.ts"
 
-/** Where the source is, where copies go, and what may be changed in them. */
-export interface Options extends Guard {
+/** Where the source is, and what of it is copied. */
+export interface Options extends TreesOnDisk {
   /** The directory that is copied. Never written. */
   readonly source: string
-  /**
-   * Where the copies are made and the store is kept. Created when needed; may lie in the source, but not be or hold it
-   * (`DirectoryRefused`). Used for nothing else: what stands in the place of a tree and is none is `PlaceTaken`.
-   */
-  readonly directory: string
-  /**
-   * Places in the source that are not source, such as the engine's own working directory. `directory` is always among
-   * them. Relative paths start at the source.
-   */
-  readonly excluded?: ReadonlyArray<string> | undefined
   /**
    * What is not part of a state, as globs of paths below the source: what builds and jobs make, large data. In the source
    * it is not copied; in a copy it is no change, unless it was written by an operation of the workspace.
@@ -76,11 +66,7 @@ export interface Options extends Guard {
   readonly ignored?: ReadonlyArray<string> | undefined
   /** Most bytes that the source may hold, without what is ignored. Default 2 GiB: more was hardly meant. */
   readonly maxSourceBytes?: number | undefined
-  /** Author of the commits. Default `Espalier <espalier@localhost>`. */
-  readonly identity?: Identity | undefined
 }
-
-const defaultIdentity: Identity = { name: "Espalier", email: "espalier@localhost" }
 
 /**
  * The workspace of one directory. It touches nothing before its first operation, so that a wrong directory is that
@@ -89,7 +75,7 @@ const defaultIdentity: Identity = { name: "Espalier", email: "espalier@localhost
 export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
   Effect.gen(function*() {
     const policy = policyOf(options)
-    const identity = cleanIdentity(options.identity ?? defaultIdentity, defaultIdentity)
+    const identity = cleanIdentity(options.identity ?? nobody, nobody)
     const ignored = (options.ignored ?? []).map((pattern) => compileGlob(pattern))
     const rules: Rules = {
       ignores: ignored.length > 0,
