@@ -10,7 +10,7 @@
  */
 import { createContext, Script } from "node:vm"
 import type { Line } from "../evidence/LogText.ts"
-import { codeOf } from "./processFiles.ts"
+import { codeOf } from "./files.ts"
 
 const batchLines = 8192
 const batchMillis = 200

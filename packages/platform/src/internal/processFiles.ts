@@ -10,8 +10,6 @@ import { rename, unlink } from "node:fs/promises"
 import { join } from "node:path"
 import { asideOf, syncDirectory, takeName, writeAside } from "./files.ts"
 
-export { codeOf } from "./files.ts"
-
 /** The names of the files in a job's directory. */
 export const files = {
   command: "command.json",

@@ -8,7 +8,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs"
 import { endianness, hostname } from "node:os"
-import { codeOf } from "./processFiles.ts"
+import { codeOf } from "./files.ts"
 
 /** What the job needs of a line of `/proc/<pid>/stat` (proc(5)). Times are in ticks, memory in pages. */
 export interface ProcessStat {

@@ -9,7 +9,7 @@
  */
 import { closeSync, openSync, readFileSync } from "node:fs"
 import process from "node:process"
-import { codeOf } from "./processFiles.ts"
+import { codeOf } from "./files.ts"
 import { listProcesses, type ProcessStat } from "./processTable.ts"
 
 /** What processes that belong together are known by. */

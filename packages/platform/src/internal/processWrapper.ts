@@ -28,8 +28,8 @@ import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs
 import { appendFile } from "node:fs/promises"
 import { constants } from "node:os"
 import { join } from "node:path"
+import { codeOf } from "./files.ts"
 import {
-  codeOf,
   createOnce,
   directoryVariable,
   files,
