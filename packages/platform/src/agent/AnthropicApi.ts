@@ -6,14 +6,13 @@
  * marked for the provider's cache, for every round sends it again.
  */
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { CodingAgent } from "../CodingAgent.ts"
 import type { Model } from "../internal/effectAi.ts"
-import { agentOf, decodeReply, modelOf, type Protocol, TokenCount } from "../internal/modelApi.ts"
+import { agentOf, modelOf, type Protocol, replyReader, TokenCount } from "../internal/modelApi.ts"
 import { fetchLayer, type HttpClient, type Refusal } from "../internal/modelHttp.ts"
 import type { Finish, ProviderFailure, WireMessage, WirePart, WireReply, WireRequest } from "../internal/modelWire.ts"
 import type * as Agent from "./LanguageModel.ts"
@@ -178,21 +177,18 @@ const ReplyBody = Schema.Struct({
   })
 })
 
-const readReply = (body: unknown): Effect.Effect<WireReply, ProviderFailure> =>
-  decodeReply(ReplyBody, "Anthropic")(body).pipe(
-    Effect.map(({ content, id, model, stop_reason, usage }) => ({
-      id,
-      model,
-      parts: content.flatMap((block): WireReply["parts"] => "id" in block || isKnown(block) ? partOf(block) : []),
-      finish: finishes[stop_reason ?? ""] ?? "other",
-      usage: {
-        uncachedTokens: usage.input_tokens,
-        cachedTokens: usage.cache_read_input_tokens ?? 0,
-        cacheWriteTokens: usage.cache_creation_input_tokens ?? 0,
-        outputTokens: usage.output_tokens
-      }
-    }))
-  )
+const readReply = replyReader(ReplyBody, "Anthropic", ({ content, id, model, stop_reason, usage }) => ({
+  id,
+  model,
+  parts: content.flatMap((block): WireReply["parts"] => "id" in block || isKnown(block) ? partOf(block) : []),
+  finish: finishes[stop_reason ?? ""] ?? "other",
+  usage: {
+    uncachedTokens: usage.input_tokens,
+    cachedTokens: usage.cache_read_input_tokens ?? 0,
+    cacheWriteTokens: usage.cache_creation_input_tokens ?? 0,
+    outputTokens: usage.output_tokens
+  }
+}))
 
 const isKnown = Schema.is(Block)
 

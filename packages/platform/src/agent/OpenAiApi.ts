@@ -6,7 +6,6 @@
  * with that. No streaming: a reply is there whole, or not at all.
  */
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -14,9 +13,9 @@ import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { CodingAgent } from "../CodingAgent.ts"
 import type { Model } from "../internal/effectAi.ts"
-import { agentOf, decodeReply, modelOf, type Protocol, TokenCount } from "../internal/modelApi.ts"
+import { agentOf, modelOf, type Protocol, replyReader, TokenCount } from "../internal/modelApi.ts"
 import { fetchLayer, type HttpClient, type Refusal } from "../internal/modelHttp.ts"
-import type { Finish, ProviderFailure, WireMessage, WireReply, WireRequest } from "../internal/modelWire.ts"
+import type { Finish, ProviderFailure, WireMessage, WireRequest } from "../internal/modelWire.ts"
 import type * as Agent from "./LanguageModel.ts"
 
 /** Where the model is, and how it is asked. */
@@ -182,36 +181,37 @@ const ReplyBody = Schema.Struct({
   }))
 })
 
-const readReply = (body: unknown): Effect.Effect<WireReply, ProviderFailure> =>
-  decodeReply(ReplyBody, "the model's server")(body).pipe(
-    Effect.map(({ choices: [{ finish_reason, message }], id, model, usage }) => {
-      const text = typeof message.content === "string"
-        ? message.content
-        : (message.content ?? []).map((part) => part.text ?? "").join("")
-      const refused = typeof message.refusal === "string" && message.refusal !== ""
-      return {
-        id: id ?? undefined,
-        model: model ?? undefined,
-        parts: [
-          ...(text === "" && !refused ? [] : [{ type: "text" as const, text: text === "" ? message.refusal! : text }]),
-          ...(message.tool_calls ?? []).map((call, index) => ({
-            type: "tool-call" as const,
-            // Some servers give none, and the result has to name its call.
-            id: (call.id ?? "") === "" ? `call_${index}` : call.id!,
-            name: call.function.name,
-            params: argumentsOf(call.function.arguments)
-          }))
-        ],
-        finish: refused ? "content-filter" : finishes[finish_reason ?? ""] ?? "other",
-        usage: usage === null || usage === undefined ? undefined : {
-          uncachedTokens: Math.max(0, usage.prompt_tokens - cached(usage)),
-          cachedTokens: cached(usage),
-          cacheWriteTokens: 0,
-          outputTokens: usage.completion_tokens
-        }
+const readReply = replyReader(
+  ReplyBody,
+  "the model's server",
+  ({ choices: [{ finish_reason, message }], id, model, usage }) => {
+    const text = typeof message.content === "string"
+      ? message.content
+      : (message.content ?? []).map((part) => part.text ?? "").join("")
+    const refused = typeof message.refusal === "string" && message.refusal !== ""
+    return {
+      id: id ?? undefined,
+      model: model ?? undefined,
+      parts: [
+        ...(text === "" && !refused ? [] : [{ type: "text" as const, text: text === "" ? message.refusal! : text }]),
+        ...(message.tool_calls ?? []).map((call, index) => ({
+          type: "tool-call" as const,
+          // Some servers give none, and the result has to name its call.
+          id: (call.id ?? "") === "" ? `call_${index}` : call.id!,
+          name: call.function.name,
+          params: argumentsOf(call.function.arguments)
+        }))
+      ],
+      finish: refused ? "content-filter" : finishes[finish_reason ?? ""] ?? "other",
+      usage: usage === null || usage === undefined ? undefined : {
+        uncachedTokens: Math.max(0, usage.prompt_tokens - cached(usage)),
+        cachedTokens: cached(usage),
+        cacheWriteTokens: 0,
+        outputTokens: usage.completion_tokens
       }
-    })
-  )
+    }
+  }
+)
 
 const cached = (usage: NonNullable<(typeof ReplyBody.Type)["usage"]>): number =>
   Math.min(usage.prompt_tokens, usage.prompt_tokens_details?.cached_tokens ?? 0)

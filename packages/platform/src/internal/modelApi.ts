@@ -79,13 +79,17 @@ export const agentOf = <Options extends ApiOptions>(
   }).pipe(Layer.provide(modelOf(protocol, options)))
 }
 
-/** Decodes a reply; `whose` it is stands in the failure of one that has another form. */
-export const decodeReply =
-  <A>(schema: Schema.Decoder<A>, whose: string) => (body: unknown): Effect.Effect<A, ProviderFailure> =>
-    Effect.mapError(Schema.decodeUnknownEffect(schema)(body), (error) => ({
-      _tag: "BadReply",
-      detail: `the reply of ${whose} does not have the form of its protocol: ${error.message.slice(0, 500)}`
-    }))
+/** Reads replies of this form; `whose` they are stands in the failure of one that has another. */
+export const replyReader =
+  <Body>(schema: Schema.Decoder<Body>, whose: string, read: (body: Body) => WireReply) =>
+  (body: unknown): Effect.Effect<WireReply, ProviderFailure> =>
+    Effect.mapBoth(Schema.decodeUnknownEffect(schema)(body), {
+      onSuccess: read,
+      onFailure: (error): ProviderFailure => ({
+        _tag: "BadReply",
+        detail: `the reply of ${whose} does not have the form of its protocol: ${error.message.slice(0, 500)}`
+      })
+    })
 
 /** A count of tokens in a reply. */
 export const TokenCount = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
