@@ -139,6 +139,7 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
     let closed = false
     /** Whether all is gone that a supervisor left behind. */
     let left = Promise.resolve(true)
+    let drain: NodeJS.Timeout | undefined
 
     const [lifeline, stdout, stderr, reports, prompt] = child.stdio as [
       Writable,
@@ -161,16 +162,16 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
       }
     })
     // The supervisor is gone, and has told all that it will tell.
-    reports.on("close", () => {
-      if (child.pid === undefined) return
+    const onSilent = () => {
+      if (child.pid === undefined || drain !== undefined) return
+      drain = setTimeout(() => {
+        for (const stream of child.stdio) stream?.destroy()
+      }, drainMillis)
       // One that was killed has left the program behind: perhaps before it told which process that is, but all of it
       // carries the mark.
       if (ended === undefined && failed === undefined) left = endFamily(family, "all", 0)
-      const drain = setTimeout(() => {
-        for (const stream of child.stdio) stream?.destroy()
-      }, drainMillis)
-      child.once("close", () => clearTimeout(drain))
-    })
+    }
+    reports.on("close", onSilent)
     // A program that ends without reading its input breaks the pipe; its exit code tells the story.
     for (const stream of [lifeline, prompt]) stream?.on("error", () => undefined)
     const order: Order = {
@@ -195,6 +196,9 @@ export const runSupervised = (options: SupervisedOptions): Effect.Effect<Ended, 
     child.on("close", () => {
       if (closed) return
       closed = true
+      // Node may tell of this before it tells of the last stream.
+      onSilent()
+      clearTimeout(drain)
       void left.then((gone) =>
         resume(
           failed === undefined
