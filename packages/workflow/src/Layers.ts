@@ -20,7 +20,7 @@ import * as Container from "@espalier/platform/requirements/Container"
 import * as Git from "@espalier/platform/requirements/Git"
 import * as Machine from "@espalier/platform/requirements/Machine"
 import * as SlurmNeeds from "@espalier/platform/requirements/Slurm"
-import type { Guard, Workspace } from "@espalier/platform/Workspace"
+import type { Guard, Workspace, WorkspaceError } from "@espalier/platform/Workspace"
 import * as Detected from "@espalier/platform/workspace/Detected"
 import * as GitWorktree from "@espalier/platform/workspace/GitWorktree"
 import * as PlainCopy from "@espalier/platform/workspace/PlainCopy"
@@ -42,7 +42,7 @@ const guardOf = ({ editable, ...guard }: Guard, { parameters, source }: Config.C
     : { editable: parameters.length === 0 ? editable : [...editable, source.parametersFile] })
 })
 
-const workspaces: Choices<Config.WorkspaceOptions, Workspace> = {
+const workspaces: Choices<Config.WorkspaceOptions, Workspace, WorkspaceError> = {
   detect: {
     module: "workspace/Detected",
     about: "one of the two below: worktrees where the source is in a git repository, copies where it is not",
@@ -175,7 +175,7 @@ const chosen = (place: Place) => {
     }
   }
   return {
-    workspace: made<Config.WorkspaceOptions, Workspace, never>(workspaces, workspace),
+    workspace: made<Config.WorkspaceOptions, Workspace, WorkspaceError>(workspaces, workspace),
     artifacts: made<Config.Build | { readonly kind: "none" }, Artifacts, never>(builds, build ?? { kind: "none" }),
     execution: made<Config.ExecutionOptions, Execution, ExecutionInvalid>(executions, execution),
     agent: made<Config.AgentOptions | { readonly kind: "none" }, CodingAgent, OptionsInvalid | SecretMissing>(
@@ -195,7 +195,7 @@ export interface Capabilities {
 }
 
 /** Options of a layer that turn out to be of no use when it is made. */
-export type LayerError = InvalidMetricRule | ExecutionInvalid | OptionsInvalid | SecretMissing
+export type LayerError = WorkspaceError | InvalidMetricRule | ExecutionInvalid | OptionsInvalid | SecretMissing
 
 /** The services of all capabilities. */
 export type Platform = Capabilities[keyof Capabilities]

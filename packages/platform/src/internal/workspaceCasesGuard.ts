@@ -1,8 +1,17 @@
 /** Cases of the workspace suite: what the guard lets be changed, and what it finds in a tree that others changed. */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { strict as assert } from "node:assert"
-import type { EditRejected, Guard, PatchRejected, Tree, Violation, Workspace, WorkspaceError } from "../Workspace.ts"
-import { type Case, type Check, edit, openAt, reasonOf } from "./workspaceCases.ts"
+import {
+  type EditRejected,
+  type Guard,
+  type PatchRejected,
+  type Tree,
+  type Violation,
+  type Workspace,
+  WorkspaceError
+} from "../Workspace.ts"
+import { type Case, type Check, edit, files, openAt, reasonOf, type Subject } from "./workspaceCases.ts"
 
 const guard: Guard = {
   editable: ["src", "tests/**/*.ts", "*.json"],
@@ -43,21 +52,19 @@ const hopeless: ReadonlyArray<readonly [keyof Guard, string | number]> = [
   ["maxFileBytes", NaN]
 ]
 
-export const guardCases = (check: Check): ReadonlyArray<Case> => [
-  ...hopeless.map(([field, value]) =>
-    check(
-      `no tree is opened where ${field} is ${value}, and it is said why`,
-      (workspace) =>
-        Effect.gen(function*() {
-          const error = yield* Effect.flip(Effect.scoped(openAt(workspace, "node")))
-          assert.ok(error.reason._tag === "OptionRefused", error.message)
-          assert.equal(error.reason.field, field)
-          assert.equal(error.reason.value, typeof value === "string" ? JSON.stringify(value) : String(value))
-        }),
-      { [field]: typeof value === "string" ? ["src", value] : value }
-    )
-  ),
+export const optionCases = (subject: Subject): ReadonlyArray<Case> =>
+  hopeless.map(([field, value]) => ({
+    name: `no workspace is made where ${field} is ${value}, and it is said why`,
+    effect: Effect.gen(function*() {
+      const guard: Guard = { [field]: typeof value === "string" ? ["src", value] : value }
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(subject.layer(files, guard))))
+      assert.ok(error instanceof WorkspaceError && error.reason._tag === "OptionRefused", String(error))
+      assert.equal(error.reason.field, field)
+      assert.equal(error.reason.value, typeof value === "string" ? JSON.stringify(value) : String(value))
+    })
+  }))
 
+export const guardCases = (check: Check): ReadonlyArray<Case> => [
   check("every form of change is held to what is allowed and what is denied", (workspace) =>
     Effect.gen(function*() {
       const tree = yield* openAt(workspace, "node")

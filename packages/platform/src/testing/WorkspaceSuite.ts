@@ -11,7 +11,7 @@ import { type Case, checkWith, type Subject } from "../internal/workspaceCases.t
 import { changeCases } from "../internal/workspaceCasesChanges.ts"
 import { diskCases } from "../internal/workspaceCasesDisk.ts"
 import { fileCases } from "../internal/workspaceCasesFiles.ts"
-import { guardCases } from "../internal/workspaceCasesGuard.ts"
+import { guardCases, optionCases } from "../internal/workspaceCasesGuard.ts"
 import { committedCases, sourceCases, standingCases } from "../internal/workspaceCasesSource.ts"
 import { treeCases } from "../internal/workspaceCasesTrees.ts"
 
@@ -26,6 +26,7 @@ export const cases = (subject: Subject): ReadonlyArray<Case> => {
     ...(subject.head === "committed" ? committedCases(check) : standingCases(check)),
     ...fileCases(check),
     ...changeCases(check),
+    ...optionCases(subject),
     ...guardCases(check),
     ...(subject.onDisk ? diskCases(check) : [])
   ]

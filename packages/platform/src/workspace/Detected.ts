@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "node:path"
 import { makeGit } from "../internal/git.ts"
 import { hasRepository, locateRepository } from "../internal/gitRepository.ts"
+import { requireOptions } from "../internal/guardOptions.ts"
 import { Workspace, type WorkspaceError } from "../Workspace.ts"
 import { fileOperation } from "../internal/workspaceFiles.ts"
 import * as GitWorktree from "./GitWorktree.ts"
@@ -62,8 +63,8 @@ export const detect = (
   })
 
 /** The workspace of one source. Which it is, is found out by its first operation, and said once in the log. */
-export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
-  Effect.sync(() => {
+export const make = (options: Options): Effect.Effect<Workspace["Service"], WorkspaceError> =>
+  Effect.map(requireOptions(options), () => {
     let found: Workspace["Service"] | undefined
     const chosen: Effect.Effect<Workspace["Service"], WorkspaceError> = Effect.suspend(() => {
       if (found !== undefined) return Effect.succeed(found)
@@ -128,4 +129,5 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
  * rmSync(source, { recursive: true, force: true })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Workspace> => Layer.effect(Workspace, make(options))
+export const layer = (options: Options): Layer.Layer<Workspace, WorkspaceError> =>
+  Layer.effect(Workspace, make(options))

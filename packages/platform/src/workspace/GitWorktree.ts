@@ -84,11 +84,12 @@ interface Entry {
 }
 
 /**
- * The workspace of one repository. It touches nothing before its first operation, so that a wrong
- * directory or a missing git is that operation's typed error.
+ * The workspace of one repository. Fails where an option can never do what it is there for (`OptionRefused`). It touches
+ * nothing before its first operation, so that a wrong directory or a missing git is that operation's typed error.
  */
-export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
+export const make = (options: Options): Effect.Effect<Workspace["Service"], WorkspaceError> =>
   Effect.gen(function*() {
+    yield* requireOptions(options)
     const git = makeGit(options.git ?? "git", options.lockWait ?? "10 seconds", options.timeLimit ?? "10 minutes")
     const identity = cleanIdentity(options.identity ?? nobody, nobody)
     const policy = policyOf(options)
@@ -100,7 +101,6 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
     const repository = Effect.suspend(() =>
       found === undefined
         ? Effect.gen(function*() {
-          yield* requireOptions(options)
           const located = yield* locateRepository(git, options.repository)
           const trees = yield* directory
           yield* requireApart(trees, Path.join(located.repository, located.prefix))
@@ -351,4 +351,5 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
  * rmSync(home, { recursive: true, force: true })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Workspace> => Layer.effect(Workspace, make(options))
+export const layer = (options: Options): Layer.Layer<Workspace, WorkspaceError> =>
+  Layer.effect(Workspace, make(options))

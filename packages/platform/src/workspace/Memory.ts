@@ -90,8 +90,8 @@ const source = "memory:"
 export const make = (options: Options): Effect.Effect<{
   readonly workspace: Workspace["Service"]
   readonly contents: Contents["Service"]
-}> =>
-  Effect.sync(() => {
+}, WorkspaceError> =>
+  Effect.map(requireOptions(options), () => {
     const policy = policyOf(options)
     const commits = new Map<string, Commit>()
     const branches = new Map<string, string>()
@@ -107,7 +107,7 @@ export const make = (options: Options): Effect.Effect<{
     const fail = (reason: WorkspaceError["reason"]) => Effect.fail(WorkspaceError.of(reason))
 
     const resolve = (ref: string): Effect.Effect<string, WorkspaceError> =>
-      Effect.flatMap(requireOptions(options), () => {
+      Effect.suspend(() => {
         const id = ref === "HEAD" ? head : branches.get(ref) ?? ref
         if (commits.has(id)) return Effect.succeed(id)
         const found = /^[0-9a-f]{4,}$/.test(id) ? [...commits.keys()].filter((commit) => commit.startsWith(id)) : []
@@ -358,7 +358,7 @@ export const make = (options: Options): Effect.Effect<{
  * assert.deepEqual([...files!.keys()], ["main.ts", "parameters.json"])
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Workspace | Contents> =>
+export const layer = (options: Options): Layer.Layer<Workspace | Contents, WorkspaceError> =>
   Layer.effectContext(
     Effect.map(make(options), ({ contents, workspace }) =>
       Context.make(Workspace, workspace).pipe(Context.add(Contents, contents)))

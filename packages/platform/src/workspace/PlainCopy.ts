@@ -69,11 +69,12 @@ export interface Options extends TreesOnDisk {
 }
 
 /**
- * The workspace of one directory. It touches nothing before its first operation, so that a wrong directory is that
- * operation's typed error.
+ * The workspace of one directory. Fails where an option can never do what it is there for (`OptionRefused`). It touches nothing
+ * before its first operation, so that a wrong directory is that operation's typed error.
  */
-export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
+export const make = (options: Options): Effect.Effect<Workspace["Service"], WorkspaceError> =>
   Effect.gen(function*() {
+    yield* requireOptions(options)
     const policy = policyOf(options)
     const identity = cleanIdentity(options.identity ?? nobody, nobody)
     const ignored = (options.ignored ?? []).map((pattern) => compileGlob(pattern))
@@ -90,7 +91,6 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
     // Found once; a failure is not remembered, so that the user can mend it while the engine waits.
     let found: Effect.Success<typeof find> | undefined
     const find = Effect.gen(function*() {
-      yield* requireOptions(options)
       const directory = yield* fileOperation(
         "look at",
         options.directory,
@@ -362,4 +362,5 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"]> =>
  * rmSync(source, { recursive: true, force: true })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Workspace> => Layer.effect(Workspace, make(options))
+export const layer = (options: Options): Layer.Layer<Workspace, WorkspaceError> =>
+  Layer.effect(Workspace, make(options))

@@ -210,7 +210,7 @@ export const layerTest = (settings: Settings, program: Program, options: Options
   const { build, files, rules = [{ _tag: "KeyValue", name: settings.objective.metric }] } = options
   const wrap = options.around ?? {}
   const workspace = around(Workspace, wrap.workspace).pipe(
-    Layer.provideMerge(MemoryWorkspace.layer({ files: files ?? filesOf(settings.edits) }))
+    Layer.provideMerge(Layer.orDie(MemoryWorkspace.layer({ files: files ?? filesOf(settings.edits) })))
   )
   const execution = around(Execution, wrap.execution).pipe(
     Layer.provideMerge(simulation(settings, program)),
