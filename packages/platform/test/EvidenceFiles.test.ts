@@ -138,11 +138,13 @@ describe("the files of a job", () => {
     Effect.gen(function*() {
       const directory = tree({ "runs/1/a.txt": "x" })
       symlinkSync("runs/1", join(directory, "latest"))
+      symlinkSync(".", join(directory, "here"))
       symlinkSync("a.txt", join(directory, "runs/1/b.txt"))
       symlinkSync("..", join(directory, "runs/1/up"))
       symlinkSync("self", join(directory, "self"))
       symlinkSync("nowhere", join(directory, "dangling.txt"))
       assert.deepStrictEqual(yield* paths(directory, "latest/*.txt"), ["latest/a.txt", "latest/b.txt"])
+      assert.deepStrictEqual(yield* paths(directory, "here/runs/1/a.txt"), ["here/runs/1/a.txt"])
       assert.deepStrictEqual(yield* paths(directory, "**/a.txt"), ["runs/1/a.txt"])
       assert.deepStrictEqual(yield* paths(directory, "{self,dangling.txt}"), [])
     }))

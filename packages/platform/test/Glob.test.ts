@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import * as fc from "fast-check"
-import { compileGlob, parseGlob } from "../src/internal/glob.ts"
+import { compileGlob, mistakeIn, parseGlob } from "../src/internal/glob.ts"
 
 const matches = (pattern: string, path: string, ignoreCase = false) =>
   compileGlob(pattern, { ignoreCase }).matches(path.split("/"))
@@ -54,7 +54,6 @@ describe("a glob", () => {
   it("of many stars and braces is answered at once", () => {
     const path = Array.from({ length: 200 }, () => "a").join("/")
     assert.isFalse(matches("**/a/".repeat(50) + "b", path))
-    assert.isFalse(matches("{a,b}".repeat(40), "c"))
     // One that backtracks takes a minute for the fifth star, and longer than anybody lives for the tenth.
     const name = "a".repeat(255)
     for (
@@ -64,6 +63,25 @@ describe("a glob", () => {
       assert.isFalse(matches(pattern, `${"a/".repeat(200)}${name}`), pattern)
     }
     assert.isTrue(matches("**/".repeat(100) + "a".repeat(100) + "*a*a*a", `${"b/".repeat(100)}${name}`))
+  })
+
+  it("with braces that stand for more than anybody writes is refused at once, also where all of it is the same", () => {
+    for (const pattern of ["{a,b}".repeat(40), "{a,a}".repeat(40), "{,}".repeat(1000), "{a,{a,{a,a}}}".repeat(20)]) {
+      assert.match(mistakeIn(pattern) ?? "", /more than 1000 patterns/)
+      assert.isTrue(Result.isFailure(parseGlob(`x${pattern}`)))
+      // One of what is denied would let everything pass.
+      assert.throws(() => compileGlob(pattern), /more than 1000 patterns/)
+    }
+    assert.isUndefined(mistakeIn("{a,a}".repeat(9)))
+  })
+
+  it("of a job's files with a brace or a bracket that is not closed is refused, and one with the character itself is not", () => {
+    for (const [pattern, missing] of [["{a,b.csv", "}"], ["{a,{b,c}.csv", "}"], ["[a.csv", "]"]] as const) {
+      const found = parseGlob(pattern)
+      assert.match(Result.isFailure(found) ? found.failure : "", new RegExp(`without its \\${missing}`))
+    }
+    const own = parseGlob("[{]a,b.csv")
+    assert.isTrue(Result.isSuccess(own) && own.success.matches(["{a,b.csv"]))
   })
 
   it("in the words of a job's files means the same, but for dots that a name begins with", () => {

@@ -2,7 +2,7 @@
  * The hypothesis tree of a run: what planner, report, plots and dashboard read.
  *
  * It is a view, folded from the journal. This module holds its data types, questions about it, and the transitions
- * that the fold (`internal/treeFold.ts`) applies. The transitions know no event, clock or disk; they alone decide
+ * that the fold (`TreeView.ts`) applies. The transitions know no event, clock or disk; they alone decide
  * what the best is, so that no reader of the tree can disagree with another:
  *
  * - the baseline is the first best, as soon as it has completed with a value;

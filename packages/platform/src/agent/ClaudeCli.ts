@@ -15,6 +15,7 @@ import type * as Redacted from "effect/Redacted"
 import { CodingAgent, make, type MakeOptions, type Turn, type TurnError, type TurnResult } from "../CodingAgent.ts"
 import { addressRefused } from "../internal/agentAddress.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
+import { optionRefused } from "../internal/agentFailure.ts"
 import { type AgentHome, type Environment, secretsAmong } from "../internal/agentHome.ts"
 import { claudeArguments, claudeInput } from "../internal/claudeArguments.ts"
 import * as Events from "../internal/claudeEvents.ts"
@@ -123,7 +124,7 @@ const service = (options: Options): CodingAgent["Service"] => {
   ]
   const wrong = addressRefused(options.baseUrl)
   const turn = ({ directory, limits, prompt, repair, report, write }: Turn): Effect.Effect<TurnResult, TurnError> =>
-    wrong !== undefined ? Effect.fail({ _tag: "Unavailable", reason: "refused", detail: wrong }) : runCliTurn({
+    wrong !== undefined ? Effect.fail(optionRefused(wrong)) : runCliTurn({
       argv: () =>
         claudeArguments({
           program: options.program ?? "claude",

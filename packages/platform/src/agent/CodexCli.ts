@@ -16,6 +16,7 @@ import type * as Redacted from "effect/Redacted"
 import { CodingAgent, make, type MakeOptions, type Turn, type TurnError } from "../CodingAgent.ts"
 import { addressRefused } from "../internal/agentAddress.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
+import { optionRefused } from "../internal/agentFailure.ts"
 import { type AgentHome, type Environment, secretNames, secretsAmong } from "../internal/agentHome.ts"
 import { limitsImpossible } from "../internal/agentLimits.ts"
 import { codexArguments, sessionsIn } from "../internal/codexArguments.ts"
@@ -111,7 +112,7 @@ const service = (options: Options): CodingAgent["Service"] => {
   const hidden = [keyVariable, ...secretNames(options.environment ?? {})]
   const turn = ({ directory, limits: { costUsd, rounds }, prompt, repair, report, write }: Turn) => {
     const wrong = addressRefused(options.baseUrl)
-    if (wrong !== undefined) return refused({ _tag: "Unavailable", reason: "refused", detail: wrong })
+    if (wrong !== undefined) return refused(optionRefused(wrong))
     const limits: Events.CodexLimits = { costUsd, rounds, price }
     const isLimited = (rounds ?? costUsd) !== undefined
     if (login !== undefined && isLimited) {

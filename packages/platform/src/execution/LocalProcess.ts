@@ -94,7 +94,7 @@ export const make = (options: Options): Effect.Effect<Execution["Service"], Loca
       Effect.fail(
         new LocalProcessOptionsInvalid({
           field: "grace",
-          value: String(grace),
+          value: typeof grace === "string" ? grace : shown(grace),
           message: `The option grace of the local layer is ${shown(grace)}: ${problem}.`
         })
       )

@@ -127,7 +127,9 @@ const problemOfOptions = (options: Options): SlurmOptionsInvalid | undefined => 
     const given = options[field]
     if (given === undefined) continue
     const read = millisOf(given, field === "commandTimeout" ? "more than zero" : "zero")
-    if (Result.isFailure(read)) return invalid(field, String(given), read.failure, shown(given))
+    if (Result.isFailure(read)) {
+      return invalid(field, typeof given === "string" ? given : shown(given), read.failure, shown(given))
+    }
   }
   const directory = problemOfDirectory(options.directory)
   if (directory !== undefined) return invalid("directory", options.directory, directory)

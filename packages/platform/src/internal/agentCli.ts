@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
 import type { Line } from "../evidence/LogText.ts"
+import { optionRefused } from "./agentFailure.ts"
 import { agentEnvironment, type AgentHome, agentHome, type Environment, environmentRefused } from "./agentHome.ts"
 import { type AgentEnded, runAgentProcess } from "./agentProcess.ts"
 
@@ -54,7 +55,7 @@ export interface CliTurn<State> {
 
 const unavailable = (
   detail: string,
-  reason: "not-installed" | "failed" | "refused" | "unauthorized"
+  reason: "not-installed" | "failed" | "unauthorized"
 ): TurnError => ({
   _tag: "Unavailable",
   reason,
@@ -70,7 +71,10 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
     const home = yield* Effect.mapError(agentHome, (detail) => unavailable(detail, "failed"))
     const environment = turn.environment(home)
     const refused = environmentRefused(...environment)
-    if (refused !== undefined) return yield* Effect.fail(unavailable(refused.detail, refused.reason))
+    if (refused !== undefined) {
+      const { detail, reason } = refused
+      return yield* Effect.fail(reason === "refused" ? optionRefused(detail) : unavailable(detail, reason))
+    }
     let state = reading.initial
     let stop: () => void = () => undefined
     const change = (next: (state: State) => State): boolean => {
@@ -107,6 +111,10 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
           : unavailable(`its program does not start: ${error.detail}. ${turn.install}`, "not-installed")
       )
     )
+    if (ended.remains === true) {
+      const what = "its supervisor was killed from outside, and it could not be ended: it may still run, and write"
+      return yield* Effect.fail(unavailable(`${what}. Look for it before the next call`, "failed"))
+    }
     const outcome = reading.conclude(state, ended, yield* Clock.currentTimeMillis)
     return isFailure(outcome) ? yield* Effect.fail(outcome) : outcome
   }).pipe(Effect.scoped)

@@ -17,6 +17,14 @@ const remedies: Record<UnavailableReason, string> = {
   failed: "Ask again; if it stays, run the agent by hand in the same directory"
 }
 
+/** An option of the layer that no call can be made with. */
+export const optionRefused = (detail: string): TurnError => ({
+  _tag: "Unavailable",
+  reason: "refused",
+  detail,
+  remedy: "Correct the options of the agent"
+})
+
 /** The error, for a call that has used this much. */
 export const turnFailed = (error: TurnError, call: Pick<AgentError, "phase" | "usage" | "costUsd">): AgentError => {
   switch (error._tag) {

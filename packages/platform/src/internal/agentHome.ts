@@ -24,7 +24,8 @@ export const handedOn = [
   "LOGNAME",
   "SSL_CERT_FILE",
   "SSL_CERT_DIR",
-  "NODE_EXTRA_CA_CERTS"
+  "NODE_EXTRA_CA_CERTS",
+  "LD_LIBRARY_PATH"
 ] as const
 
 /** Directories that exist for one call. */

@@ -60,8 +60,9 @@ export const runAgentProcess = ({ lineBytes, onLine, onStart, stdin, ...options 
       errors: (chunk) => {
         stderr = Buffer.concat([stderr, chunk]).subarray(-stderrKeptBytes)
       }
-    }).pipe(Effect.map((ended) => {
-      read(splitter.end())
-      return { ...ended, stderr: stderr.toString("utf8"), tooLoud: printed > outputBytes }
-    }))
+    }).pipe(
+      // Also of one that was interrupted: what it says last is what it has used.
+      Effect.ensuring(Effect.sync(() => read(splitter.end()))),
+      Effect.map((ended) => ({ ...ended, stderr: stderr.toString("utf8"), tooLoud: printed > outputBytes }))
+    )
   })

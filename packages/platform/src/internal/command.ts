@@ -42,7 +42,8 @@ export interface Finished {
 
 export interface CommandOptions {
   readonly argv: readonly [string, ...ReadonlyArray<string>]
-  readonly directory: string
+  /** Default: where this process is, which it need not be allowed to enter. */
+  readonly directory?: string | undefined
   readonly environment: NodeJS.ProcessEnv
   readonly stdin?: string | undefined
   /** Most bytes of standard output that are kept; more is an error. Default 128 MiB. */
@@ -148,8 +149,8 @@ export const runCommand = (
     return Effect.suspend(() => closed ? Effect.void : endGroup(child, graceMillis))
   })
 
-const notStarted = (error: NodeJS.ErrnoException, directory: string): CommandNotStarted => {
-  const directoryMissing = error.code === "ENOENT" && !existsSync(directory)
+const notStarted = (error: NodeJS.ErrnoException, directory: string | undefined): CommandNotStarted => {
+  const directoryMissing = error.code === "ENOENT" && directory !== undefined && !existsSync(directory)
   return new CommandNotStarted({
     detail: directoryMissing ? `the directory ${directory} does not exist` : error.message,
     code: error.code,

@@ -75,23 +75,23 @@ const bracesIn = (text: string, escapes: boolean): ReadonlyArray<number> | undef
 
 /**
  * `{a,b}` written out; undefined where that is more than anybody writes. A pattern like {a,b}{a,b}{a,b}... must neither
- * fill the memory nor take for ever.
+ * fill the memory nor take for ever: what is the same counts as often as it comes.
  */
 const writtenOut = (pattern: string, { escapes }: Rules, most: number): ReadonlyArray<string> | undefined => {
-  const done = new Set<string>()
+  const done: Array<string> = []
   const pending = [pattern]
   for (let text = pending.pop(); text !== undefined; text = pending.pop()) {
     const bounds = bracesIn(text, escapes)
-    if (bounds === undefined) done.add(text)
+    if (bounds === undefined) done.push(text)
     else {
       for (let index = bounds.length - 2; index >= 0; index--) {
         const option = text.slice(bounds[index]! + 1, bounds[index + 1])
         pending.push(text.slice(0, bounds[0]) + option + text.slice(bounds.at(-1)! + 1))
       }
     }
-    if (done.size + pending.length > most) return undefined
+    if (done.length + pending.length > most) return undefined
   }
-  return [...done]
+  return [...new Set(done)]
 }
 
 /** The class that begins at a bracket, and where it ends; or why it is none. */
@@ -137,6 +137,11 @@ const tokensOf = (
   }
   return { tokens, mistake }
 }
+
+/** Whether a name of an alternative, where all braces are gone that have a comma and an end, has one that is not closed. */
+const hasOpenBrace = (name: string, escapes: boolean): boolean =>
+  // One in brackets, or behind a backslash, is the character itself.
+  /\{[^}]*$/.test((escapes ? name.replaceAll(/\\./gs, "") : name).replaceAll(/\[[!^]?[^][^\]]*\]/g, ""))
 
 const segmentOf = (text: string, { dots, escapes, ignoreCase }: Rules): Segment => {
   if (text === "**") return { _tag: "Directories", dots }
@@ -232,10 +237,15 @@ const pathMatches = (segments: ReadonlyArray<Segment>, path: ReadonlyArray<strin
 
 const mostOfGuard = 1000
 
-/** Reads a pattern of the guard. One that has a mistake in it may match less than it says. */
+/**
+ * Reads a pattern of the guard. One that has a mistake in it may match less than it says. With more alternatives than are
+ * written out it would match nothing, and a pattern of what is denied would let everything pass: that is a defect.
+ */
 export const compileGlob = (pattern: string, options: { readonly ignoreCase?: boolean } = {}): Glob => {
   const rules = { ...guardRules, ...options }
-  return globOf(pattern, writtenOut(pattern, rules, mostOfGuard) ?? [], rules)
+  const alternatives = writtenOut(pattern, rules, mostOfGuard)
+  if (alternatives === undefined) throw new Error(`the pattern ${JSON.stringify(pattern)}: ${mistakeIn(pattern)}`)
+  return globOf(pattern, alternatives, rules)
 }
 
 /** Why a pattern of the guard does not match what it says, and what to write instead; undefined where it does. */
@@ -244,9 +254,8 @@ export const mistakeIn = (pattern: string): string | undefined => {
   if (alternatives === undefined) {
     return `its braces { } stand for more than ${mostOfGuard} patterns. Write fewer, or use wildcards`
   }
-  // Of an alternative, all braces are gone that have a comma and an end.
   const isMistaken = (name: string) =>
-    /\{[^}]*$/.test(name.replaceAll(/\\./gs, "")) || tokensOf(name, guardRules.escapes).mistake !== undefined
+    hasOpenBrace(name, guardRules.escapes) || tokensOf(name, guardRules.escapes).mistake !== undefined
   return alternatives.some((each) => each.split("/").some(isMistaken))
     ? "it has a bracket [ or a brace { that is not closed, or a range that runs backwards. Close it, or write \\[ or \\{ " +
       "for the character itself"
@@ -271,6 +280,9 @@ export const parseGlob = (text: string): Result.Result<Glob, string> => {
     const mistakes = names.map((name) => tokensOf(name, fileRules.escapes).mistake)
     if (mistakes.includes("open")) {
       return refuse("has a [ without its ] in one name: write [[] for the character itself")
+    }
+    if (names.some((name) => hasOpenBrace(name, fileRules.escapes))) {
+      return refuse("has a { without its }: write [{] for the character itself")
     }
     if (mistakes.includes("backwards")) return refuse("has a range in [ ] that runs backwards, and so matches nothing")
     if (names.at(-1) === "**") return refuse("ends with **: say which files, as in **/*.csv")

@@ -6,9 +6,9 @@
  * `processRecords.ts`; in which order they appear is told in `processWrapper.ts`.
  */
 import { createHash } from "node:crypto"
-import { rename, unlink } from "node:fs/promises"
+import { rm } from "node:fs/promises"
 import { join } from "node:path"
-import { asideOf, syncDirectory, takeName, writeAside } from "./files.ts"
+import { asideOf, replaceFile, syncDirectory, takeName, writeAside } from "./files.ts"
 
 /** The names of the files in a job's directory. */
 export const files = {
@@ -55,19 +55,17 @@ export const isJobId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,80
 export const createOnce = async (directory: string, name: string, content: string): Promise<boolean> => {
   const path = join(directory, name)
   const aside = asideOf(path)
-  await writeAside(aside, content, { mode: 0o600, durable: true })
   try {
+    await writeAside(aside, content, { mode: 0o600, durable: true })
     return await takeName(aside, path, true)
   } finally {
-    await unlink(aside)
+    // Also where there was no room for it: the wrapper tries again and again.
+    await rm(aside, { force: true })
   }
 }
 
 /** Replaces a file at once. `durable`: it is on the disk when this returns. */
 export const replace = async (directory: string, name: string, content: string, durable: boolean): Promise<void> => {
-  const path = join(directory, name)
-  const aside = asideOf(path)
-  await writeAside(aside, content, { mode: 0o600, durable })
-  await rename(aside, path)
+  await replaceFile(join(directory, name), content, { mode: 0o600, durable })
   if (durable) await syncDirectory(directory)
 }

@@ -169,7 +169,8 @@ const endAll = async (doomed: Doomed, graceMillis: number, abort?: AbortSignal):
 /**
  * Asks all processes of a job to end, and kills what is left after `graceMillis`. Resolves when none is
  * left (true), or when some cannot be ended, which only a process stuck inside the kernel is for long
- * (false, after 5 s of killing), or when `abort` aborts it (false). One that may not be signalled is an error.
+ * (false, after 5 s of killing), or when `abort` aborts it (false). One that may not be signalled is an error, where
+ * there is `/proc`.
  */
 export const endTree = (root: TreeRoot, graceMillis: number, abort?: AbortSignal): Promise<boolean> =>
   endAll({ leader: root.pid, look: () => members(root), send, longestPauseMillis: 100 }, graceMillis, abort)

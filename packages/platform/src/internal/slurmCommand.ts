@@ -130,8 +130,6 @@ export const runOnce = (
     Effect.fail(new CommandFailed({ program, kind, said: said.slice(0, 2000), message: `${program} failed: ${said}` }))
   return runCommand({
     argv: [program, ...args],
-    // Programs may be named by a path from here.
-    directory: ".",
     environment: running.environment,
     outputLimitBytes: 64 * 1024 * 1024,
     timeLimitMillis: Duration.toMillis(running.timeout),

@@ -94,13 +94,18 @@ const refusal = ({ argv, directory, environment }: SupervisedOptions): CommandNo
   )
 }
 
+/** What tells the system's loader where libraries are: on some clusters Node does not start without it. */
+const isForLoader = (name: string): boolean => name === "LD_LIBRARY_PATH" || name.startsWith("DYLD_")
+
 /**
  * The supervisor runs with what the program has of this process' environment, apart from what would make its Node another
- * one. No more than that: the program can read what its parent was started with.
+ * one, and with what Node needs to start. No more than that: the program can read what its parent was started with.
  */
 const supervisorEnvironment = (program: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
   Object.fromEntries(
-    Object.entries(process.env).filter(([name, value]) => name !== "NODE_OPTIONS" && program[name] === value)
+    Object.entries(process.env).filter(([name, value]) =>
+      isForLoader(name) || (name !== "NODE_OPTIONS" && program[name] === value)
+    )
   )
 
 /** Runs the program to its end. Every exit code is a result here. */

@@ -217,7 +217,7 @@ const claimRecord = async (
       if (result !== "changed") return named(result.by)
     } catch (error) {
       // Somebody else removed the run's directory because it was empty. Then it is looked at again.
-      if (codeOf(error) !== "EEXIST" && codeOf(error) !== "ENOENT") throw error
+      if (codeOf(error) !== "ENOENT") throw error
     }
   }
   return named(undefined)

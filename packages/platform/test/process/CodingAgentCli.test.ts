@@ -225,6 +225,7 @@ describe("an agent that is a program", () => {
         const error = yield* Effect.flip(ask(layer, home))
         assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, reason)
         assert.match(error.message, expected)
+        if (reason === "refused") assert.match(error.message, /\. Correct the options of the agent$/)
         assert.notMatch(inspect(error, { depth: 10 }), /abcdefgh|pa55/)
       }
       assert.isFalse(fs.existsSync(Path.join(home, "started")))

@@ -1,6 +1,7 @@
 /** How the failures of Slurm's commands are told, and what they mean. The commands are scripts. */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Schedule } from "effect"
+import { spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -30,6 +31,26 @@ describe("a command of Slurm's", () => {
     Effect.gen(function*() {
       const answer = yield* run(command("echo \"$1|$2|$GIVEN|${LEFT-none}|$(pwd)\"; echo warned >&2"))
       assert.strictEqual(answer, `a b|$HOME|yes|none|${process.cwd()}\n`)
+    }))
+
+  it.live("runs where the engine may not enter its own directory", () =>
+    Effect.gen(function*() {
+      const home = mkdtempSync(join(root, "home-"))
+      const script = `
+        import { chmodSync } from "node:fs"
+        import { Duration, Effect, Schedule } from ${JSON.stringify(import.meta.resolve("effect"))}
+        import { runOnce } from ${JSON.stringify(import.meta.resolve("../../src/internal/slurmCommand.ts"))}
+        chmodSync(".", 0)
+        // Whoever is root may enter everything.
+        if (process.getuid() === 0) process.setuid(65534)
+        const running = { environment: {}, timeout: Duration.minutes(1), retry: Schedule.recurs(0) }
+        process.stdout.write(await Effect.runPromise(runOnce("/bin/echo", ["here"], running)))`
+      const { stderr, stdout } = spawnSync(
+        process.execPath,
+        ["--conditions=espalier-source", "--input-type=module", "--eval", script],
+        { cwd: home, encoding: "utf8" }
+      )
+      assert.deepStrictEqual([stdout, stderr], ["here\n", ""])
     }))
 
   it.live("that fails is told in its own words, and by what these mean", () =>
