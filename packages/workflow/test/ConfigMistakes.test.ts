@@ -136,6 +136,18 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     /:15 {2}metrics\[1\]\.warmup\.field = "1st step"[^]*Allowed: letters, digits/
   ],
   [
+    "a warm-up until a group that the pattern lacks",
+    `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "([0-9]+)"\nwarmup = { field = "step", from = 3 }\n`,
+    "metrics[1]",
+    /:13 {2}metrics\[1\][^]*no group of that name: write \(\?<step>\.\.\.\)/
+  ],
+  [
+    "files that lead out of their directory",
+    `${smallest}[[metrics]]\nname = "speed"\nfiles = "../*.csv"\n`,
+    "metrics[1]",
+    /:13 {2}metrics\[1\][^]*must not leave the directory/
+  ],
+  [
     "a pattern that is missing",
     `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\n`,
     "metrics[1].pattern",

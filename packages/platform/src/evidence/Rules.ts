@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { Evidence, EvidenceError, type InvalidMetricRule, type MetricRule } from "../Evidence.ts"
 import { Execution, type ExecutionError, type JobNotFound } from "../Execution.ts"
@@ -30,6 +31,22 @@ const noTree = (key: string, metric: string, text: string): Effect.Effect<never,
 export interface Options extends Limits {
   readonly rules: ReadonlyArray<MetricRule>
 }
+
+/**
+ * Whether rules can be used, before there is a job whose output they read. Fails as `layer` does.
+ *
+ * @example
+ * ```ts
+ * import * as Rules from "@espalier/platform/evidence/Rules"
+ * import { Result } from "effect"
+ * import assert from "node:assert"
+ *
+ * const found = Rules.check([{ _tag: "Regex", name: "loss", pattern: "loss: [0-9.]+" }])
+ * assert.match(Result.isFailure(found) ? found.failure.message : "", /put parentheses around the number/)
+ * ```
+ */
+export const check = (rules: ReadonlyArray<MetricRule>): Result.Result<void, InvalidMetricRule> =>
+  Result.map(compile(rules), () => undefined)
 
 /**
  * Evidence by these rules. The layer fails when a rule or a limit cannot be used.

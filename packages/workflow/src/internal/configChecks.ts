@@ -4,8 +4,9 @@
  */
 import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
 import { MetricKey, MetricName } from "@espalier/platform/Evidence"
+import * as Rules from "@espalier/platform/evidence/Rules"
 import * as Slurm from "@espalier/platform/execution/Slurm"
-import { Option, Schema } from "effect"
+import { Option, Result, Schema } from "effect"
 import { baselineSeed } from "../Experiment.ts"
 import { AgentTable } from "./configAgent.ts"
 import { artifacts, environment, unknownPlaceholders } from "./configCommands.ts"
@@ -13,6 +14,7 @@ import { keyOf } from "./configKeys.ts"
 import { kinds } from "./configKinds.ts"
 import { buildOf, BuildTable, ExecutionTable } from "./configLayers.ts"
 import { parameters } from "./configParameters.ts"
+import { metricOf, ruleOf } from "./configMetrics.ts"
 import { metricKey } from "./configPhrases.ts"
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 import { EditTable, LimitsTable, MetricTable, ObjectiveTable, SeedTable, Source } from "./configSchema.ts"
@@ -68,10 +70,8 @@ const metrics = (root: unknown): ReadonlyArray<Mistake> => {
   const found = elements(MetricTable, root, "metrics") ?? []
   const mistakes: Array<Mistake> = [...duplicates("metrics", found)]
   for (const { index, value } of found) {
-    mistakes.push(...place(root, value, index), ...warmup(value, index))
-    if (value.from !== "regex" || value.pattern === undefined) continue
-    const wrong = wrongPattern(value.pattern)
-    if (wrong !== undefined) mistakes.push({ path: ["metrics", index, "pattern"], value: value.pattern, ...wrong })
+    const own = [...place(root, value, index), ...warmup(value, index), ...pattern(value, index)]
+    mistakes.push(...own.length > 0 ? own : unusable(value, index))
   }
   return mistakes
 }
@@ -133,6 +133,20 @@ const warmup = ({ from: form, warmup: table }: Metric, index: number): ReadonlyA
   return form !== "key-value" || field === undefined || Schema.is(MetricKey)(field)
     ? []
     : [{ path: [...path, "field"], value: field, message: "can be no key of a line", allowed: metricKey }]
+}
+
+const pattern = ({ from, pattern: value }: Metric, index: number): ReadonlyArray<Mistake> => {
+  const wrong = from === "regex" && value !== undefined ? wrongPattern(value) : undefined
+  return wrong === undefined ? [] : [{ path: ["metrics", index, "pattern"], value, ...wrong }]
+}
+
+/** What the rule that it makes lacks: a glob that leaves the directory, a group for the warm-up. */
+const unusable = (metric: Metric, index: number): ReadonlyArray<Mistake> => {
+  if (metric.from === "regex" && metric.pattern === undefined) return []
+  const found = Rules.check([ruleOf(metricOf(metric))])
+  return Result.isSuccess(found)
+    ? []
+    : [{ path: ["metrics", index], message: "cannot be read by", hint: found.failure.message }]
 }
 
 const wrongPattern = (pattern: string): { readonly message: string; readonly hint: string } | undefined => {
