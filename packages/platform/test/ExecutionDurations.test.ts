@@ -75,6 +75,15 @@ describe("a duration that cannot be used", () => {
       }
     }))
 
+  it.effect("no layer is made for a directory that can be none", () =>
+    Effect.gen(function*() {
+      for (const directory of ["", "jobs\0", undefined as never]) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(LocalProcess.layer({ directory }))))
+        assert.strictEqual(error.field, "directory")
+        assert.match(error.message, /^The option directory of the local layer is [^\0]*: /)
+      }
+    }))
+
   it.effect("as grace of a cancel leaves the job as it was", () =>
     Effect.gen(function*() {
       const execution = yield* Execution

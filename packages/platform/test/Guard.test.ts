@@ -113,6 +113,25 @@ describe("an option of the guard", () => {
     })
   }
 
+  it("that names no directory, or excludes nothing that can be left out, is refused with its field", () => {
+    for (const path of ["", "trees\0"]) {
+      for (const field of ["directory", "source", "repository"] as const) {
+        const found = refusal({ [field]: path })
+        assert.deepInclude(Result.isFailure(found) ? found.failure.reason : {}, { field, value: JSON.stringify(path) })
+      }
+    }
+    for (const path of ["", ".", "./", "././", "a\0"]) {
+      const found = refusal({ excluded: ["runs", path] })
+      assert.deepInclude(Result.isFailure(found) ? found.failure.reason : {}, {
+        field: "excluded",
+        value: JSON.stringify(path)
+      })
+    }
+    assert.isTrue(
+      Result.isSuccess(refusal({ directory: "trees", excluded: ["runs", "./a", ".a", "..a", "../b", "/c"] }))
+    )
+  })
+
   it("that denies or ignores the tree itself is refused, and one that allows it to be changed is not", () => {
     for (const pattern of [".", "/", "./"]) {
       assert.isTrue(Result.isFailure(refusal({ denied: [pattern] })))

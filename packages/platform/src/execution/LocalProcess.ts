@@ -51,7 +51,7 @@ import { spawnWrapper, type Wrapper } from "../internal/processLaunch.ts"
 import { lastLine } from "../internal/processLog.ts"
 import { awaitTerminal, follow, progressOf, slowLook } from "../internal/processOutput.ts"
 import type { Cancel } from "../internal/processRecords.ts"
-import { failureOf, problemOf, problemOfKey } from "../internal/processRequest.ts"
+import { failureOf, problemOf, problemOfKey, problemOfPlace } from "../internal/processRequest.ts"
 import { decideStatus, isVisible } from "../internal/processStatus.ts"
 import { makeStore, rootOf } from "../internal/processStore.ts"
 import { thisMachine } from "../internal/processTable.ts"
@@ -87,17 +87,20 @@ export class LocalProcessOptionsInvalid
 
 /** The service, for a directory. Use `layer` unless you build layers of your own. */
 export const make = (options: Options): Effect.Effect<Execution["Service"], LocalProcessOptionsInvalid> => {
-  const { grace = "5 seconds" } = options
+  const { directory, grace = "5 seconds" } = options
+  const invalid = (field: keyof Options, given: unknown, problem: string) =>
+    Effect.fail(
+      new LocalProcessOptionsInvalid({
+        field,
+        value: typeof given === "string" ? given : shown(given),
+        message: `The option ${field} of the local layer is ${shown(given)}: ${problem}.`
+      })
+    )
+  const unusable = problemOfPlace(directory)
+  if (unusable !== undefined) return invalid("directory", directory, unusable)
   return Result.match(millisOf(grace, "zero"), {
     onSuccess: (graceMillis) => Effect.sync(() => service(options, graceMillis)),
-    onFailure: (problem) =>
-      Effect.fail(
-        new LocalProcessOptionsInvalid({
-          field: "grace",
-          value: typeof grace === "string" ? grace : shown(grace),
-          message: `The option grace of the local layer is ${shown(grace)}: ${problem}.`
-        })
-      )
+    onFailure: (problem) => invalid("grace", grace, problem)
   })
 }
 

@@ -127,6 +127,18 @@ export const requireApart = (directory: string, source: string): Effect.Effect<v
   return isBeside ? Effect.void : Effect.fail(WorkspaceError.of({ _tag: "DirectoryRefused", directory, source }))
 }
 
+/** Fails where the directory for trees lies in git's own data: a tree there is taken for a branch, a hook or another worktree. */
+export const requireOutside = (directory: string, commonDir: string): Effect.Effect<void, WorkspaceError> => {
+  const above = Path.relative(commonDir, directory)
+  const isOutside = above === ".." || above.startsWith(`..${Path.sep}`) || Path.isAbsolute(above)
+  return isOutside ? Effect.void : Effect.fail(WorkspaceError.of({
+    _tag: "OptionRefused",
+    field: "directory",
+    value: JSON.stringify(directory),
+    why: `it lies in git's own data, ${commonDir}. Choose a directory beside the repository, or among its files`
+  }))
+}
+
 /** The real path of what exists of a path, and the rest of it as it is. */
 export const realOrPlanned = async (path: string): Promise<string> => {
   try {

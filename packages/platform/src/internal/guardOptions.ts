@@ -8,6 +8,10 @@ import { mistakeIn } from "./glob.ts"
 import { WorkspaceError } from "./workspaceErrors.ts"
 
 interface Options extends Guard {
+  readonly directory?: string | undefined
+  readonly source?: string | undefined
+  readonly repository?: string | undefined
+  readonly excluded?: ReadonlyArray<string> | undefined
   readonly ignored?: ReadonlyArray<string> | undefined
   readonly maxSourceBytes?: number | undefined
 }
@@ -31,10 +35,30 @@ const whyPattern = (field: "editable" | "denied" | "ignored", pattern: string): 
   return mistakeIn(pattern)
 }
 
+/** Why a directory is refused; undefined where there can be one of that name. An empty one would be where the engine was started. */
+const whyPath = (path: string): string | undefined =>
+  path === ""
+    ? "it is empty. Name a directory"
+    : path.includes("\0")
+    ? "it contains a NUL character, which no path does"
+    : undefined
+
 /** Fails where an option can never do what it is there for. */
 export const requireOptions = (options: Options): Effect.Effect<void, WorkspaceError> => {
   const refuse = (field: string, value: string, why: string) =>
     Effect.fail(WorkspaceError.of({ _tag: "OptionRefused", field, value, why }))
+  for (const field of ["directory", "source", "repository"] as const) {
+    const path = options[field]
+    const why = path === undefined ? undefined : whyPath(path)
+    if (why !== undefined) return refuse(field, JSON.stringify(path), why)
+  }
+  for (const path of options.excluded ?? []) {
+    const why = whyPath(path) ??
+      (/^(?:\.\/*)+$/.test(path)
+        ? "it names the source itself, of which nothing would be left. Name a place in it"
+        : undefined)
+    if (why !== undefined) return refuse("excluded", JSON.stringify(path), why)
+  }
   for (const field of ["editable", "denied", "ignored"] as const) {
     for (const pattern of options[field] ?? []) {
       const why = whyPattern(field, pattern)

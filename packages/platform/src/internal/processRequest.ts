@@ -49,6 +49,10 @@ const problemOfEnvironment = (environment: unknown): string | undefined => {
   return undefined
 }
 
+/** Why no directory of jobs can be there. An empty path would be where the engine was started. */
+export const problemOfPlace = (directory: unknown): string | undefined =>
+  directory === "" ? "the path of a directory is wanted" : problemOfText(directory)
+
 const problemOfWorkingDirectory = (directory: unknown): string | undefined => {
   if (directory === "") return "directory is empty: the path of the job's working directory is wanted"
   const problem = problemOfText(directory)

@@ -26,6 +26,7 @@ import {
   realOrPlanned,
   type Repository,
   requireApart,
+  requireOutside,
   requirePrefix,
   resolveRef
 } from "../internal/gitRepository.ts"
@@ -105,6 +106,7 @@ export const make = (options: Options): Effect.Effect<Workspace["Service"], Work
           const trees = yield* directory
           yield* requireApart(trees, Path.join(located.repository, located.prefix))
           yield* requireApart(trees, located.repository)
+          yield* requireOutside(trees, located.commonDir)
           return found = located
         })
         : Effect.succeed(found)

@@ -36,6 +36,13 @@ describe("a source that cannot be used is refused with a remedy", () => {
             assert.match(error.message, /Choose a directory that is empty and used for nothing else/)
           }
         }
+        // A tree there would be taken for a branch, a hook or a worktree.
+        for (const directory of [".git", ".git/refs", ".git/hooks", ".git/new"]) {
+          const place = Path.join(source.repository, directory)
+          const workspace = yield* workspaceAt({ ...source.options, directory: place })
+          const error = yield* errorOf(Effect.scoped(workspace.open({ run: "refs", node: "mine", base: "HEAD" })))
+          assert.deepInclude(error.reason, { _tag: "OptionRefused", field: "directory", value: JSON.stringify(place) })
+        }
         assert.strictEqual(fingerprint(source), before)
       })
     ))
