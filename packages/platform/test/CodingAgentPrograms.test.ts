@@ -51,6 +51,22 @@ describe("cutting output into lines", () => {
   })
 })
 
+describe("passing over lines", () => {
+  it("leaves out whole lines that begin with something else, wherever a chunk ends, and tells of one that was cut", () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 20 }), (size) => {
+      const bytes = Buffer.from("x\n\n{1}\n {2}\n{3}\nyyyyyyyyyy\nx{4}\n{5}")
+      const splitter = new LineSplitter(9, { exact: true, beginning: "{" })
+      const lines = []
+      for (let at = 0; at < bytes.length; at += size) lines.push(...splitter.push(bytes.subarray(at, at + size)))
+      assert.deepStrictEqual([...lines, ...splitter.end()], [
+        ...["{1}", "{3}"].map((text) => ({ text, cut: false })),
+        { text: "yyyyyyyyy", cut: true },
+        { text: "{5}", cut: false }
+      ])
+    }))
+  })
+})
+
 describe("taking secrets out", () => {
   it("finds a secret as it is, in JSON, in a URL and in base64, and none in a text without", () => {
     const secret = "key/with \"quotes\"+and=more"
@@ -227,6 +243,16 @@ describe("what Claude's program prints", () => {
     assert.deepStrictEqual(used, { usage: { inputTokens: 120, cachedInputTokens: 40, outputTokens: 90 }, costUsd: 2 })
   })
 
+  it("has reached its limit of cost where its answer cost more, whatever the program was told", () => {
+    const answered = fold(result({ result: "x", total_cost_usd: 0.3 }))
+    const over = Claude.conclude(answered, ended, 0, 0.2) as TurnError
+    assert.deepInclude(over, { _tag: "LimitReached", limit: "cost", detail: "its answer cost 0.3 of 0.2 US$" })
+    assert.strictEqual(over.used?.costUsd, 0.3)
+    assert.deepInclude(Claude.conclude(answered, ended, 0, 0.1 + 0.2), { text: "x" })
+    const rounded = fold(result({ result: "x", total_cost_usd: 0.1 + 0.2 }))
+    assert.deepInclude(Claude.conclude(rounded, ended, 0, 0.3), { text: "x" })
+  })
+
   it("is not believed where it says that it has cost less than nothing", () => {
     assert.strictEqual(Claude.used(fold(result({ result: "x", total_cost_usd: -5 }))).costUsd, 0)
   })
@@ -316,7 +342,7 @@ describe("what Codex' program prints", () => {
   const fold = (...events: ReadonlyArray<unknown>) =>
     events.reduce<Codex.CodexState>(
       (state, event) => Codex.step(state, event === cut ? cut : line(event)),
-      Codex.initial
+      Codex.appear(Codex.initial)
     )
   const says = (text: string) => ({ type: "item.completed", item: { id: "i", type: "agent_message", text } })
   const works = { type: "item.started", item: { id: "i", type: "command_execution", command: "ls" } }
@@ -361,7 +387,28 @@ describe("what Codex' program prints", () => {
     const over = Codex.conclude(after(3, second), ended, limits)
     assert.deepInclude(over, { _tag: "LimitReached", limit: "rounds" })
     const answered = [says("x"), completes].reduce((state, event) => Codex.step(state, line(event)), second)
-    assert.deepInclude(Codex.conclude(answered, ended, limits), { text: "x" })
+    assert.deepInclude(Codex.conclude(Codex.appear(answered), ended, limits), { text: "x" })
+  })
+
+  it("is over also where it answers while it is being ended", () => {
+    const over = [1, 2, 3].reduce((state, count) => Codex.spend(state, tokens(count), limits), Codex.initial)
+    const answered = [says("x"), completes].reduce((state, event) => Codex.step(state, line(event)), over)
+    assert.deepInclude(Codex.conclude(Codex.appear(answered), ended, limits), { limit: "rounds" })
+  })
+
+  it("is no success past its limit of cost, nor with a limit of rounds where no session was seen", () => {
+    const answered = [says("x"), completes].reduce((state, event) => Codex.step(state, line(event)), Codex.initial)
+    const costly = { rounds: undefined, costUsd: 0.001, price }
+    for (const state of [answered, Codex.appear(answered)]) {
+      const over = Codex.conclude(state, ended, costly) as TurnError
+      assert.deepInclude(over, { _tag: "LimitReached", limit: "cost", detail: "its answer cost 0.00492 of 0.001 US$" })
+      assert.strictEqual(over.used?.usage.outputTokens, 30)
+      assert.deepInclude(Codex.conclude(state, ended, { ...costly, costUsd: 0.00492 }), { text: "x" })
+    }
+    const unseen = Codex.conclude(answered, ended, { ...limits, rounds: 100 }) as TurnError
+    assert.deepInclude(unseen, { _tag: "Unavailable", reason: "failed" })
+    assert.match(unseen.detail, /limits of rounds and cost cannot be kept: it left no session/)
+    assert.strictEqual(unseen.used?.usage.inputTokens, 300)
   })
 
   it("is over when it goes on after its money is spent", () => {

@@ -13,10 +13,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { CodingAgent, make, type MakeOptions, type Turn, type TurnError, type TurnResult } from "../CodingAgent.ts"
-import { addressRefused } from "../internal/agentAddress.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
 import { optionRefused } from "../internal/agentFailure.ts"
 import { type AgentHome, type Environment, secretsAmong } from "../internal/agentHome.ts"
+import { optionsRefused } from "../internal/agentOptions.ts"
 import { claudeArguments, claudeInput } from "../internal/claudeArguments.ts"
 import * as Events from "../internal/claudeEvents.ts"
 
@@ -115,14 +115,12 @@ export const layer = (options: Options): Layer.Layer<CodingAgent> => Layer.sync(
 
 const service = (options: Options): CodingAgent["Service"] => {
   const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
-  const longestPauseMillis = millis(options.longestPause ?? "10 seconds")
-  const graceMillis = millis(options.grace ?? "3 seconds")
   const secrets = [
     ...(options.secrets ?? []),
     ...[options.apiKey, options.oauthToken].filter((secret) => secret !== undefined),
     ...secretsAmong(options.environment ?? {})
   ]
-  const wrong = addressRefused(options.baseUrl)
+  const wrong = optionsRefused(options)
   const turn = ({ directory, limits, prompt, repair, report, write }: Turn): Effect.Effect<TurnResult, TurnError> =>
     wrong !== undefined ? Effect.fail(optionRefused(wrong)) : runCliTurn({
       argv: () =>
@@ -141,17 +139,17 @@ const service = (options: Options): CodingAgent["Service"] => {
       prompt: claudeInput(prompt),
       directory,
       report,
-      graceMillis,
+      graceMillis: millis(options.grace ?? "3 seconds"),
       // It then ends its work in order, and says what it has cost.
       politeSignal: "SIGINT",
       answerCharacters: options.answerCharacters,
       install: "Install it (npm install --global @anthropic-ai/claude-code), or say where it is",
       reading: {
         initial: Events.initial,
-        step: (state, line) => Events.step(state, line, longestPauseMillis),
+        step: (state, line) => Events.step(state, line, millis(options.longestPause ?? "10 seconds")),
         isOver: (state) => state.pause !== undefined,
         used: Events.used,
-        conclude: Events.conclude
+        conclude: (state, ended, nowMillis) => Events.conclude(state, ended, nowMillis, limits.costUsd)
       }
     })
   return make({ ...options, secrets, turn })

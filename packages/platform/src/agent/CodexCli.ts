@@ -14,11 +14,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { CodingAgent, make, type MakeOptions, type Turn, type TurnError } from "../CodingAgent.ts"
-import { addressRefused } from "../internal/agentAddress.ts"
 import { runCliTurn } from "../internal/agentCli.ts"
 import { optionRefused } from "../internal/agentFailure.ts"
 import { type AgentHome, type Environment, secretNames, secretsAmong } from "../internal/agentHome.ts"
 import { limitsImpossible } from "../internal/agentLimits.ts"
+import { optionsRefused } from "../internal/agentOptions.ts"
 import { codexArguments, sessionsIn } from "../internal/codexArguments.ts"
 import * as Events from "../internal/codexEvents.ts"
 import { followSession } from "../internal/codexSession.ts"
@@ -111,7 +111,7 @@ const service = (options: Options): CodingAgent["Service"] => {
   ]
   const hidden = [keyVariable, ...secretNames(options.environment ?? {})]
   const turn = ({ directory, limits: { costUsd, rounds }, prompt, repair, report, write }: Turn) => {
-    const wrong = addressRefused(options.baseUrl)
+    const wrong = optionsRefused(options)
     if (wrong !== undefined) return refused(optionRefused(wrong))
     const limits: Events.CodexLimits = { costUsd, rounds, price }
     const isLimited = (rounds ?? costUsd) !== undefined
@@ -148,17 +148,23 @@ const service = (options: Options): CodingAgent["Service"] => {
         undefined :
         (home, change) =>
           followSession(sessionsIn(home), {
+            onAppeared: () => change(Events.appear),
             onTokens: (tokens) => change((state) => Events.spend(state, tokens, limits)),
             onLost: (detail) => {
               if (isLimited) change((state) => Events.lose(state, detail))
             }
-          }).pipe(Effect.catch((detail) =>
-            isLimited
-              ? Effect.fail(
-                limitsImpossible(`limits of rounds and cost cannot be kept where its session cannot be read: ${detail}`)
-              )
-              : Effect.succeed(() => undefined)
-          )),
+          }).pipe(
+            Effect.map((look) => ({ isCompleted }: Events.CodexState) => look(isCompleted)),
+            Effect.catch((detail) =>
+              isLimited
+                ? Effect.fail(
+                  limitsImpossible(
+                    `limits of rounds and cost cannot be kept where its session cannot be read: ${detail}`
+                  )
+                )
+                : Effect.succeed(() => undefined)
+            )
+          ),
       reading: {
         initial: Events.initial,
         step: Events.step,

@@ -48,18 +48,21 @@ export const harmless = (text: string): string =>
  * Takes bytes as they come and gives lines. Of a line longer than `limit` bytes only the beginning is kept.
  *
  * A carriage return ends a line too, for progress bars use it, and lines with nothing in them are left out. `exact`: neither
- * of the two, for what programs tell each other.
+ * of the two, for what programs tell each other. `beginning`: a character of one byte; whole lines that begin otherwise are
+ * left out, and cost no decoding.
  */
 export class LineSplitter {
   private readonly limit: number
   private readonly exact: boolean
+  private readonly beginning: number | undefined
   private readonly open: Array<Uint8Array> = []
   private openBytes = 0
   private cut = false
 
-  constructor(limit: number, options: { readonly exact?: boolean } = {}) {
+  constructor(limit: number, options: { readonly exact?: boolean; readonly beginning?: string | undefined } = {}) {
     this.limit = limit
     this.exact = options.exact === true
+    this.beginning = options.beginning?.charCodeAt(0)
   }
 
   push(chunk: Uint8Array): Array<Line> {
@@ -75,7 +78,9 @@ export class LineSplitter {
     for (let at = Math.min(feed, carriage); at < chunk.length; at = Math.min(feed, carriage)) {
       if (this.openBytes === 0 && !this.cut && at - start <= this.limit) {
         // Nearly every line: whole in this chunk, and short.
-        if (at > start || this.exact) lines.push({ text: decode(chunk, start, at), cut: false })
+        if ((at > start || this.exact) && this.isWanted(chunk[start])) {
+          lines.push({ text: decode(chunk, start, at), cut: false })
+        }
       } else {
         this.keep(chunk.subarray(start, at))
         this.close(lines)
@@ -95,6 +100,10 @@ export class LineSplitter {
     return lines
   }
 
+  private isWanted(first: number | undefined): boolean {
+    return this.beginning === undefined || first === this.beginning
+  }
+
   private keep(part: Uint8Array): void {
     if (part.length === 0) return
     const room = this.limit - this.openBytes
@@ -107,7 +116,9 @@ export class LineSplitter {
   }
 
   private close(lines: Array<Line>): void {
-    if (this.openBytes > 0) lines.push({ text: Buffer.concat(this.open).toString("utf8"), cut: this.cut })
+    if (this.openBytes > 0 && (this.cut || this.isWanted(this.open[0]?.[0]))) {
+      lines.push({ text: Buffer.concat(this.open).toString("utf8"), cut: this.cut })
+    }
     this.open.length = 0
     this.openBytes = 0
     this.cut = false

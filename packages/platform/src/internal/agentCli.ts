@@ -35,11 +35,11 @@ export interface CliTurn<State> {
   readonly reading: Reading<State>
   /**
    * Another source than the output, for as long as the scope is open: it changes the state as it learns. The result is
-   * called when a line has been read, so that it may look. It fails where the program must not run without it.
+   * called with the state when a line has been read, so that it may look. It fails where the program must not run without it.
    */
   readonly observe?:
     | ((home: AgentHome, change: (change: (state: State) => State) => void) => Effect.Effect<
-      () => void,
+      (state: State) => void,
       TurnError,
       Scope.Scope
     >)
@@ -52,6 +52,9 @@ export interface CliTurn<State> {
   /** What to do where the program is not there. */
   readonly install: string
 }
+
+/** All that is read is an object that tells its type. There may be millions of other lines: to decode one costs the most. */
+const mayBeEvent = (text: string): boolean => text.includes("\"type\"") && text.trimEnd().endsWith("}")
 
 const unavailable = (
   detail: string,
@@ -78,8 +81,9 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
     let state = reading.initial
     let stop: () => void = () => undefined
     const change = (next: (state: State) => State): boolean => {
-      state = next(state)
-      turn.report(reading.used(state))
+      const changed = next(state)
+      if (changed !== state) turn.report(reading.used(changed))
+      state = changed
       return reading.isOver(state)
     }
     const observed = turn.observe?.(home, (next) => {
@@ -98,16 +102,20 @@ export const runCliTurn = <State>(turn: CliTurn<State>): Effect.Effect<TurnResul
       onStart: (end) => {
         stop = end
       },
+      beginning: "{",
       onLine: (line) => {
+        if (!line.cut && !mayBeEvent(line.text)) return false
         const isOver = change((state) => reading.step(state, line))
         // Behind the line: what it tells may have come before what stands there by now.
-        look?.()
+        look?.(state)
         return isOver
       }
     }).pipe(
       Effect.mapError((error) =>
         error.directoryMissing
           ? unavailable(error.detail, "failed")
+          : error.code === "E2BIG"
+          ? optionRefused("`arguments`, `environment` and the other options are together longer than the system takes")
           : unavailable(`its program does not start: ${error.detail}. ${turn.install}`, "not-installed")
       )
     )

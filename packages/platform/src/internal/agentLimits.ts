@@ -46,6 +46,14 @@ export const limitsRefused = (limits: Limits): string | undefined => {
   return undefined
 }
 
+/** The failure of a turn that has answered, and cost more than it may; undefined where it did not. Rounding costs nothing. */
+export const costPassed = (costUsd: number, limit: number | undefined): TurnError | undefined =>
+  limit === undefined || costUsd <= limit * (1 + 1e-9) ? undefined : {
+    _tag: "LimitReached",
+    limit: "cost",
+    detail: `its answer cost ${Number(costUsd.toPrecision(4))} of ${Number(limit.toPrecision(4))} US$`
+  }
+
 /** The failure of a turn whose limits mean nothing or cannot be kept. Nothing was asked. */
 export const limitsImpossible = (detail: string, remedy = "Correct the limits"): TurnError => ({
   _tag: "Unavailable",

@@ -21,6 +21,8 @@ export interface AgentProcessOptions
   readonly stdin: string
   /** Called with each line of standard output. It returns true to have the agent ended. */
   readonly onLine: (line: Line) => boolean
+  /** What the lines that are read begin with; others are passed over. Default: all are read. */
+  readonly beginning?: string | undefined
   /** Longest line that is kept whole. */
   readonly lineBytes: number
   readonly graceMillis: number
@@ -31,12 +33,14 @@ const outputBytes = 256 * 1024 * 1024
 const stderrKeptBytes = 16 * 1024
 
 /** Runs the program to its end. Every exit code is a result here. */
-export const runAgentProcess = ({ lineBytes, onLine, onStart, stdin, ...options }: AgentProcessOptions): Effect.Effect<
+export const runAgentProcess = (
+  { beginning, lineBytes, onLine, onStart, stdin, ...options }: AgentProcessOptions
+): Effect.Effect<
   AgentEnded,
   CommandNotStarted
 > =>
   Effect.suspend(() => {
-    const splitter = new LineSplitter(lineBytes, { exact: true })
+    const splitter = new LineSplitter(lineBytes, { exact: true, beginning })
     let stderr: Buffer = Buffer.alloc(0)
     let printed = 0
     let stop = (): void => undefined

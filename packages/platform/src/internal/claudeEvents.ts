@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
 import type { Line } from "../evidence/LogText.ts"
 import type { AgentEnded } from "./agentProcess.ts"
+import { costPassed } from "./agentLimits.ts"
 import { statusFailure, withoutResult } from "./agentStatus.ts"
 
 const count = Schema.optional(Schema.NullOr(Schema.Finite))
@@ -154,8 +155,16 @@ export const used = ({ ended, open, result }: ClaudeState): Used => {
   }
 }
 
-/** What it all comes to, when the program has ended. */
-export const conclude = (state: ClaudeState, ended: AgentEnded, nowMillis: number): TurnResult | TurnError => {
+/**
+ * What it all comes to, when the program has ended. `limitUsd`: what it may cost. The program is told too, but an answer can
+ * come of the round that passes it, and not every program that speaks like this one keeps it.
+ */
+export const conclude = (
+  state: ClaudeState,
+  ended: AgentEnded,
+  nowMillis: number,
+  limitUsd?: number
+): TurnResult | TurnError => {
   const spent = used(state)
   const { isCut, pause, resetsAtMillis, result } = state
   if (pause !== undefined) {
@@ -165,7 +174,10 @@ export const conclude = (state: ClaudeState, ended: AgentEnded, nowMillis: numbe
     return { ...statusFailure(pause.status, detail, Math.round(pause.millis)), used: spent }
   }
   if (result !== undefined) {
-    if (!result.is_error && typeof result.result === "string") return { text: result.result, ...spent }
+    if (!result.is_error && typeof result.result === "string") {
+      const passed = costPassed(spent.costUsd, limitUsd)
+      return passed === undefined ? { text: result.result, ...spent } : { ...passed, used: spent }
+    }
     const wait = resetsAtMillis === undefined ? null : Math.max(0, resetsAtMillis - nowMillis)
     return { ...resultFailure(result, state.apiError, wait), used: spent }
   }

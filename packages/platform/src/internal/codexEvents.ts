@@ -11,6 +11,7 @@ import { costUsd, type Price } from "../agent/Prices.ts"
 import type { TurnError, TurnResult, Used } from "../CodingAgent.ts"
 import type { Line } from "../evidence/LogText.ts"
 import type { AgentEnded } from "./agentProcess.ts"
+import { costPassed } from "./agentLimits.ts"
 import { withoutResult } from "./agentStatus.ts"
 import { codexFailure } from "./codexFailure.ts"
 
@@ -55,6 +56,8 @@ export interface CodexState {
   readonly isOver: boolean
   /** Why nothing is known any more of what it uses. */
   readonly lost: string | undefined
+  /** Its session has been seen: without it nobody knows how many rounds there were. */
+  readonly hasSession: boolean
   readonly text: string | undefined
   readonly isCompleted: boolean
   readonly failure: string | undefined
@@ -70,6 +73,7 @@ export const initial: CodexState = {
   reached: undefined,
   isOver: false,
   lost: undefined,
+  hasSession: false,
   text: undefined,
   isCompleted: false,
   failure: undefined,
@@ -116,6 +120,9 @@ export const spend = (state: CodexState, tokens: CodexTokens, limits: CodexLimit
   }
 }
 
+/** The state after a session has been seen. */
+export const appear = (state: CodexState): CodexState => ({ ...state, hasSession: true })
+
 /** The state of a limited turn whose session file cannot be read any more: it cannot go on without a limit. */
 export const lose = (state: CodexState, detail: string): CodexState =>
   state.isCompleted ? state : { ...state, lost: detail, isOver: true }
@@ -137,9 +144,25 @@ export const used = ({ tokens }: CodexState, price: Price | undefined): Used => 
 /** What it all comes to, when the program has ended. */
 export const conclude = (state: CodexState, ended: AgentEnded, limits: CodexLimits): TurnResult | TurnError => {
   const spent = used(state, limits.price)
-  if (state.isCompleted && !state.isCut && state.text !== undefined) return { text: state.text, ...spent }
-  return { ...failureOf(state, ended, limits), used: spent }
+  const { hasSession, isCompleted, isCut, isOver, text } = state
+  // One that went on past its limit may still answer while it is being ended.
+  if (!isCompleted || isCut || isOver || text === undefined) {
+    return { ...failureOf(state, ended, limits), used: spent }
+  }
+  const passed = costPassed(spent.costUsd, limits.costUsd)
+  if (passed !== undefined) return { ...passed, used: spent }
+  return limits.rounds === undefined || hasSession
+    ? { text, ...spent }
+    : { ...limitsLost("it left no session until it ended"), used: spent }
 }
+
+/** Asked again it may keep them: a machine with too much to do can be late. */
+const limitsLost = (detail: string): TurnError => ({
+  _tag: "Unavailable",
+  reason: "failed",
+  detail: `limits of rounds and cost cannot be kept: ${detail}`,
+  remedy: "Ask again; if it stays, limit the time instead"
+})
 
 const failureOf = (state: CodexState, ended: AgentEnded, limits: CodexLimits): TurnError => {
   const { failure, isCompleted, isCut, isOver, lastError, lost, reached, rounds } = state
@@ -150,10 +173,7 @@ const failureOf = (state: CodexState, ended: AgentEnded, limits: CodexLimits): T
     return { _tag: "LimitReached", limit: reached, detail }
   }
   if (failure !== undefined) return codexFailure(failure)
-  if (lost !== undefined) {
-    const detail = `its session cannot be read any more, so that limits of rounds and cost cannot be kept: ${lost}`
-    return { _tag: "Unavailable", reason: "failed", detail }
-  }
+  if (lost !== undefined) return limitsLost(lost)
   if (isCut || ended.tooLoud) return { _tag: "LimitReached", limit: "answer", detail: "it printed more than is read" }
   if (isCompleted) return { _tag: "Unavailable", reason: "failed", detail: "it ended its turn without an answer" }
   const said = lastError === undefined ? "" : `; the last error it told is: ${lastError.slice(0, 500)}`

@@ -1,8 +1,8 @@
 /**
  * Follows the session files that Codex' program writes in a home of its own, for the one thing that it does not print
  * while a turn goes on: what the turn has used. The form of these files is not promised by anybody: what does not
- * read as expected is passed over, and then usage is known only at the end of the turn. That nothing can be read at all is
-told: limits depend on it.
+ * read as expected is passed over, and then usage is known only at the end of the turn. That nothing can be read at all,
+ * or that no session appears, is told: limits depend on it.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -68,11 +68,19 @@ const betweenLooksMillis = 20
  */
 const failedLooks = 6
 
+/**
+ * How long after the program's first word its session may take to appear. It begins one before it asks its model, so this is
+ * for a machine with too much to do.
+ */
+const appearsMillis = 10_000
+
 /** What is done with what a session tells. */
 export interface SessionReader {
   /** The sum of each count. */
   readonly onTokens: (tokens: CodexTokens) => void
-  /** The session can no longer be read: from here on nothing is known of what the turn uses. */
+  /** There is a session. */
+  readonly onAppeared: () => void
+  /** The session does not appear or can no longer be read, in words: from here on nothing is known of what the turn uses. */
   readonly onLost: (detail: string) => void
 }
 
@@ -80,20 +88,27 @@ const wordsOf = (error: unknown): string => error instanceof Error ? error.messa
 
 /**
  * Follows the session in this directory while the scope is open. The result looks at once: call it when the program has
- * printed something. It is also looked when the system tells of a change, and every half second. Fails where the directory
+ * printed something, with true where it is about to end. It is also looked when the system tells of a change, and every half second. Fails where the directory
  * cannot be made or read.
  */
 export const followSession = (
   directory: string,
-  { onLost, onTokens }: SessionReader
-): Effect.Effect<() => void, string, Scope.Scope> => {
+  { onAppeared, onLost, onTokens }: SessionReader,
+  patience = appearsMillis
+): Effect.Effect<(isLast: boolean) => void, string, Scope.Scope> => {
   const files = new Map<string, Followed>()
+  let hasAppeared = false
+  const appear = (): void => {
+    if (!hasAppeared) onAppeared()
+    hasAppeared = true
+  }
   const look = (): void => {
     for (const name of readdirSync(directory, { recursive: true, encoding: "utf8" })) {
       if (!name.endsWith(".jsonl")) continue
       const file = Path.join(directory, name)
       const followed = files.get(file) ?? { splitter: new LineSplitter(longestLine, { exact: true }), offset: 0 }
       files.set(file, followed)
+      appear()
       for (const line of added(file, followed)) {
         const count = Option.getOrUndefined(decodeCount(line))
         if (count?.type === "token_usage_record") onTokens(count.payload.thread_token_usage)
@@ -103,6 +118,7 @@ export const followSession = (
   }
   let lookedAt = 0
   let failed = 0
+  let spokeAt: number | undefined
   const tryToLook = (): unknown => {
     lookedAt = performance.now()
     try {
@@ -115,14 +131,24 @@ export const followSession = (
   }
   const lookInTime = (): void => {
     const error = tryToLook()
-    if (error !== undefined && ++failed === failedLooks) onLost(wordsOf(error))
+    if (error !== undefined && ++failed === failedLooks) {
+      onLost(`its session cannot be read any more: ${wordsOf(error)}`)
+    }
+    if (!hasAppeared && spokeAt !== undefined && performance.now() - spokeAt >= patience) {
+      spokeAt = Infinity // told once
+      onLost(`it has begun no session within ${patience / 1000} seconds of its first word`)
+    }
   }
   const start = () => {
     mkdirSync(directory, { recursive: true })
     look()
     const timer = setInterval(lookInTime, lookMillis)
     try {
-      const watcher = watch(directory, { recursive: true }, tryToLook)
+      const watcher = watch(directory, { recursive: true }, (_, name) => {
+        // It may be gone by now, with the home of a call that has ended.
+        if (name?.endsWith(".jsonl") === true) appear()
+        tryToLook()
+      })
       watcher.on("error", () => undefined) // the timer goes on
       return { timer, watcher }
     } catch {
@@ -135,8 +161,9 @@ export const followSession = (
         clearInterval(timer)
         watcher?.close()
       })),
-    () => () => {
-      if (performance.now() - lookedAt >= betweenLooksMillis) tryToLook()
+    () => (isLast) => {
+      spokeAt ??= performance.now()
+      if (isLast || performance.now() - lookedAt >= betweenLooksMillis) tryToLook()
     }
   )
 }

@@ -1,6 +1,6 @@
 // The layers of agents that are programs, with programs that do what the real ones cannot be made to do.
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
+import { Duration, Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
@@ -219,7 +219,9 @@ describe("an agent that is a program", () => {
         [CodexCli.layer({ program, environment: { "A=B": "" } }), "refused", /"A=B" in `environment` cannot be/],
         [ClaudeCli.layer({ program, baseUrl: password }), "refused", /`baseUrl` holds a name or a password/],
         [CodexCli.layer({ program, baseUrl: password }), "refused", /`baseUrl` holds a name or a password/],
-        [CodexCli.layer({ program, baseUrl: "pa55word99" }), "refused", /`baseUrl` is no address/]
+        [CodexCli.layer({ program, baseUrl: "pa55word99" }), "refused", /`baseUrl` is no address/],
+        [ClaudeCli.layer({ program, arguments: ["x\0"] }), "refused", /`arguments` holds a zero byte/],
+        [CodexCli.layer({ program, model: "x".repeat(1e6) }), "refused", /together longer than the system takes/]
       ]
       for (const [layer, reason, expected] of refused) {
         const error = yield* Effect.flip(ask(layer, home))
@@ -369,6 +371,30 @@ describe("an agent that is a program", () => {
         const error = yield* Effect.flip(ask(layer, home))
         assert.strictEqual(error._tag === "AgentLimitReached" && error.limit, "answer", error.message)
         assert.isBelow(process.memoryUsage.rss() - before, 200 * 1024 * 1024)
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("may print millions of lines that say nothing: they are read about as fast as they come, and others go on", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const script = `${answering}
+        const chunk = "x\\n".repeat(1 << 15)
+        const print = (left) =>
+          left > 0 ? process.stdout.write(chunk, () => print(left - 1)) : answer("[1]")
+        print(300)`
+      for (const [, layer] of both(home, script)) {
+        let [before, longest] = [performance.now(), 0]
+        const timer = setInterval(() => {
+          longest = Math.max(longest, performance.now() - before)
+          before = performance.now()
+        }, 5)
+        const answered = yield* Effect.timed(ask(layer, home)).pipe(
+          Effect.ensuring(Effect.sync(() => clearInterval(timer)))
+        )
+        assert.deepStrictEqual(answered[1].answer, [1])
+        // With each line decoded: 20 s and more.
+        assert.isBelow(Duration.toMillis(answered[0]), 8000)
+        assert.isBelow(longest, 500)
       }
     }).pipe(Effect.scoped))
 

@@ -7,6 +7,7 @@ import * as Path from "node:path"
 import { beforeEach, vi } from "vitest"
 import * as CodexCli from "../../src/agent/CodexCli.ts"
 import { CodingAgent, type Limits } from "../../src/CodingAgent.ts"
+import { followSession } from "../../src/internal/codexSession.ts"
 import { programOf } from "./support/fakeAgents.ts"
 
 const system = vi.hoisted(() => ({ watcherFails: false, mayMakeSessions: true }))
@@ -109,6 +110,52 @@ describe("without a watch on its session file, Codex' program", () => {
       }
       assert.deepStrictEqual((yield* asked(answers, {})).answer, [1])
     }))
+
+  const answersLate = `setTimeout(() => {
+      print({ type: "item.completed", item: { type: "agent_message", text: "[1]" } })
+      print({ type: "turn.completed", usage: { input_tokens: 100, output_tokens: 100 } })
+    }, 700)`
+
+  it.live("that answers without a session has failed where its rounds are limited, and counts what it used", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(asked(answersLate, { rounds: 1 }))
+      assert.strictEqual(error._tag === "AgentUnavailable" && error.reason, "failed", error.message)
+      assert.match(error.message, /limits of rounds and cost cannot be kept: it left no session/)
+      assert.strictEqual(error.usage.inputTokens, 100)
+      const seen = yield* asked(`fs.writeFileSync(sessions + "/s.jsonl", "");${answersLate}`, { rounds: 1 })
+      assert.deepStrictEqual(seen.answer, [1])
+    }))
+
+  it.live("that answers without a session is held to its limit of cost by what it says that it used", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(asked(answersLate, { costUsd: 0.01 }))
+      assert.strictEqual(error._tag === "AgentLimitReached" && error.limit, "cost", error.message)
+      assert.closeTo(error.costUsd, 0.011, 1e-9)
+      assert.deepStrictEqual((yield* asked(answersLate, { costUsd: 0.02 })).answer, [1])
+    }))
+
+  it.live("is told to have begun no session some time after its first word, and not before", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const told: Array<string> = []
+      const follow = (name: string) =>
+        followSession(Path.join(home, name), {
+          onAppeared: () => told.push(`${name} appeared`),
+          onTokens: () => undefined,
+          onLost: (detail) => told.push(`${name}: ${detail}`)
+        }, 800)
+      yield* follow("silent")
+      const look = yield* follow("other")
+      const lookAtOne = yield* follow("one")
+      look(false)
+      lookAtOne(false)
+      fs.writeFileSync(Path.join(home, "one", "s.jsonl"), "")
+      yield* Effect.sleep("2500 millis")
+      assert.deepStrictEqual(told, [
+        "one appeared",
+        "other: it has begun no session within 0.8 seconds of its first word"
+      ])
+    }).pipe(Effect.scoped))
 
   it.live("is ended when its session is gone in the middle of a limited turn, with what it had used", () =>
     Effect.gen(function*() {
