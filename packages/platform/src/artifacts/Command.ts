@@ -50,8 +50,8 @@ export interface Options {
    * Do not build the same twice: what a command made of a commit is kept in `directory`. `outputs`
    * are the paths below the tree, files or directories, that the command makes and the job needs; they
    * are copied back into a fresh tree, in place of what is there. An output that is a link is what it leads to, which
-   * has to be in the tree; links in an output are copied as links. A pipe or socket in it cannot be kept. An empty list states that the artifact is not
-   * in the tree. The same is what has the same commit, argv, `environment`, `artifact` and outputs; the rest of the
+   * has to be in the tree; links in an output are copied as links. A pipe or socket in it cannot be kept, nor can a name
+   * that is no UTF-8. An empty list states that the artifact is not in the tree. The same is what has the same commit, argv, `environment`, `artifact` and outputs; the rest of the
    * machine, such as its compiler, is not looked at. Without a cache everything is built, nothing is remembered,
    * and nothing can be named.
    */

@@ -4,6 +4,7 @@
  * A tree holds what an agent wrote. An output, or a directory on the way to it, can be a link to anywhere: within the
  * tree it is followed, and out of it neither read nor written through.
  */
+import { isUtf8 } from "node:buffer"
 import { createHash, type Hash } from "node:crypto"
 import { constants, createReadStream, createWriteStream, type Stats } from "node:fs"
 import * as fs from "node:fs/promises"
@@ -32,9 +33,19 @@ export const outputProblem = (output: string): string | undefined => {
   return undefined
 }
 
-const odd = (path: string): string =>
-  `${path} is no file, directory or link. With it this build is never kept, and made anew each time: have the build ` +
-  "remove it, or name other outputs"
+const neverKept =
+  "With it this build is never kept, and made anew each time: have the build remove it, or name other outputs"
+
+const odd = (path: string): string => `${path} is no file, directory or link. ${neverKept}`
+
+const nameless = (path: string): string => `${path} has a name that is no UTF-8, which cannot be kept. ${neverKept}`
+
+/** The names in a directory. Throws where one is no UTF-8: as text it would name nothing, or another file. */
+const namesIn = async (directory: string): Promise<ReadonlyArray<string>> =>
+  (await fs.readdir(directory, { encoding: "buffer" })).map((bytes) => {
+    if (!isUtf8(bytes)) throw new Error(nameless(Path.join(directory, bytes.toString())))
+    return bytes.toString()
+  })
 
 const leadsNowhere: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "ELOOP"])
 
@@ -94,6 +105,8 @@ export const copyOutputs = async (
   for (const output of outputs) {
     const source = await foundAt(from, output)
     if (source === undefined) throw new Error(`there is no ${Path.join(from, output)}`)
+    // It was found through a link, whose bytes have come as text.
+    if (source.includes("\ufffd") && await statOf(source) === undefined) throw new Error(nameless(source))
     const target = await placeOf(to, output)
     // What is there would be mixed with what is copied.
     await fs.rm(target, { recursive: true, force: true })
@@ -107,10 +120,11 @@ const copyAsItIs = async (source: string, target: string, signal: AbortSignal): 
   signal.throwIfAborted()
   const stat = await fs.lstat(source)
   if (stat.isSymbolicLink()) {
-    await fs.symlink(await fs.readlink(source), target)
+    // It may lead to a name of any bytes.
+    await fs.symlink(await fs.readlink(source, "buffer"), target)
   } else if (stat.isDirectory()) {
     await fs.mkdir(target)
-    for (const child of await fs.readdir(source)) {
+    for (const child of await namesIn(source)) {
       await copyAsItIs(Path.join(source, child), Path.join(target, child), signal)
     }
     // Last, for it may say that nothing can be written there.
@@ -149,7 +163,7 @@ const add = async (hash: Hash, path: string, name: string, signal: AbortSignal):
     put("link", await fs.readlink(path))
   } else if (stat.isDirectory()) {
     put("directory")
-    for (const child of (await fs.readdir(path)).sort()) {
+    for (const child of [...await namesIn(path)].sort()) {
       await add(hash, Path.join(path, child), `${name}/${child}`, signal)
     }
   } else if (stat.isFile()) {

@@ -212,6 +212,50 @@ describe("a build cache", () => {
       assert.match(String(told[1]), /dist\/p is no file, directory or link.*never kept.*have the build remove it/)
     }).pipe(Effect.scoped))
 
+  it.live("says of a name that is no UTF-8 that it cannot be kept, also where one like it can", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const told: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void told.push(message))
+      const strange = "Buffer.from('646973742f61ff', 'hex')"
+      const scripts = [
+        `${counting};require("node:fs").writeFileSync(${strange}, "one")`,
+        `${counting};require("node:fs").writeFileSync(${strange}, "one");` +
+        "require('node:fs').writeFileSync('dist/a\\ufffd', 'other')",
+        `require("node:fs").mkdirSync(Buffer.from("61ff", "hex"));` +
+        "require('node:fs').symlinkSync(Buffer.from('61ff', 'hex'), 'dist')"
+      ]
+      for (const script of scripts) {
+        const options = caching(home, { argv: node(script) })
+        const request = yield* requestIn(home, "aaaa")
+        yield* build(options, request).pipe(Effect.provide(Logger.layer([logger])))
+        assert.deepStrictEqual(
+          told.splice(0).map(String),
+          [
+            `A build could not be cached: ${request.tree}/${
+              script === scripts[2] ? "" : "dist/"
+            }a\ufffd has a name that ` +
+            "is no UTF-8, which cannot be kept. With it this build is never kept, and made anew each time: have the " +
+            "build remove it, or name other outputs"
+          ]
+        )
+      }
+      assert.deepStrictEqual(fs.readdirSync(Path.join(home, "cache")), [])
+    }).pipe(Effect.scoped))
+
+  it.live("brings links back that lead to any bytes", () =>
+    Effect.gen(function*() {
+      const home = yield* temporary
+      const script = `${counting};require("node:fs").symlinkSync(Buffer.from("2f61ff", "hex"), "dist/link")`
+      const options = caching(home, { argv: node(script) })
+      yield* build(options, yield* requestIn(home, "aaaa"))
+      const fresh = yield* requestIn(home, "aaaa")
+      yield* build(options, fresh)
+      assert.deepStrictEqual(builds(home), ["aaaa"])
+      const target = fs.readlinkSync(Path.join(fresh.tree, "dist/link"), "buffer")
+      assert.strictEqual(target.toString("hex"), "2f61ff")
+    }).pipe(Effect.scoped))
+
   it.live("follows links within the tree: what they lead to is kept and brought back, as files", () =>
     Effect.gen(function*() {
       const home = yield* temporary

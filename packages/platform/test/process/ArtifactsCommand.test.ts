@@ -120,8 +120,11 @@ describe("a build command", () => {
           ["timeout", 0],
           ["timeout", -5],
           ["timeout", NaN],
+          ["timeout", { minutes: NaN }],
           ["grace", "soon"],
-          ["grace", -1]
+          ["grace", -1],
+          ["grace", NaN],
+          ["grace", { seconds: NaN }]
         ] as const
       ) {
         const request = yield* requestIn(home)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
-import { spawn } from "node:child_process"
+import { Effect, Fiber, Layer, Logger } from "effect"
+import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as Path from "node:path"
@@ -227,6 +227,26 @@ for (const engine of ["docker", "podman"] as const) {
 }
 
 describe("an image, whatever engine builds it,", () => {
+  it.live("is not built where its log is a pipe, and found all the same where it exists", () =>
+    Effect.gen(function*() {
+      const { calls, home, options } = yield* fakeEngine("docker")
+      const pipeIn = (request: BuildRequest) => {
+        fs.mkdirSync(Path.dirname(request.log), { recursive: true })
+        execFileSync("mkfifo", [request.log])
+        return request
+      }
+      const error = yield* Effect.flip(build(options, pipeIn(yield* treeWith(home, "aaaa"))))
+      assert.strictEqual(error.failure, "not-started")
+      assert.match(error.message, /its log .* cannot be written \(a pipe stands there: remove it\)/)
+      assert.isFalse(calls().some(([command]) => command === "build"))
+      const first = yield* build(options, yield* treeWith(home, "aaaa"))
+      const told: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void told.push(message))
+      const found = build(options, pipeIn(yield* treeWith(home, "aaaa"))).pipe(Effect.provide(Logger.layer([logger])))
+      assert.deepStrictEqual(yield* found, first)
+      assert.match(told.join(), /^The log .* cannot be written: a pipe stands there: remove it$/)
+    }).pipe(Effect.scoped))
+
   it.live("is not built again for the same commit and command, and is for another", () =>
     Effect.gen(function*() {
       const { calls, home, options } = yield* fakeEngine("docker")
