@@ -10,6 +10,7 @@ import * as ContainerImage from "../../src/artifacts/ContainerImage.ts"
 import { Execution, type JobRequest } from "../../src/Execution.ts"
 import * as LocalProcess from "../../src/execution/LocalProcess.ts"
 import * as Slurm from "../../src/execution/Slurm.ts"
+import { codeOf } from "../../src/internal/files.ts"
 import { installFakeSlurm } from "./support/fakeSlurm.ts"
 
 const root = fs.realpathSync(fs.mkdtempSync(Path.join(tmpdir(), "espalier-withheld-")))
@@ -42,12 +43,22 @@ const request = (key: string, environment: Record<string, string> = {}): JobRequ
   environment
 })
 
-/** All that lies below a directory. */
-const textsBelow = (directory: string): string =>
-  fs.readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => fs.readFileSync(Path.join(entry.parentPath, entry.name), "latin1"))
-    .join("\n")
+/**
+ * All that lies below a directory. The wrapper may still be ending, and Node's compile cache then gives files that it has just
+ * written their names: what is listed and gone is read under its other name, by listing again.
+ */
+const textsBelow = (directory: string): string => {
+  for (;;) {
+    try {
+      return fs.readdirSync(directory, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => fs.readFileSync(Path.join(entry.parentPath, entry.name), "latin1"))
+        .join("\n")
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error
+    }
+  }
+}
 
 const ran = (key: string, environment?: Record<string, string>) =>
   Effect.gen(function*() {
