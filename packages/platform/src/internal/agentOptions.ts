@@ -3,11 +3,9 @@
  * no number, no time, or no argument of a program would else end a call that was paid for, or be taken for something else.
  */
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import type { Price } from "../agent/Prices.ts"
 import { addressRefused } from "./agentAddress.ts"
-import { millisOf, shown } from "./processDuration.ts"
+import { isTimeOrForEver, shown } from "./processDuration.ts"
 
 /** What is checked; a layer has some of it. Names are those of the layers' options. */
 export interface ProgramOptions {
@@ -24,11 +22,9 @@ export interface ProgramOptions {
   readonly price?: Price | undefined
 }
 
-const isForEver = (input: Duration.Input): boolean => Option.contains(Duration.fromInput(input), Duration.infinity)
-
 /** A time without end is one: who gives it wants to wait. */
 const timeRefused = (name: "grace" | "longestPause", given: Duration.Input | undefined): string | undefined =>
-  given === undefined || isForEver(given) || Result.isSuccess(millisOf(given, "zero"))
+  given === undefined || isTimeOrForEver(given, "zero")
     ? undefined
     : `\`${name}\` is ${shown(given)}: give a duration from 0, such as "3 seconds", or milliseconds`
 

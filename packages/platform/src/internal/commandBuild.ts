@@ -2,13 +2,11 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import { BuildFailed, type BuildFailure, type BuildRequest } from "../Artifacts.ts"
 import type { CommandNotStarted } from "./command.ts"
 import { openLog, readTail } from "./commandLog.ts"
 import * as FileEffects from "./fileEffects.ts"
-import { millisOf, shown } from "./processDuration.ts"
+import { isTimeOrForEver, shown } from "./processDuration.ts"
 import { type Ended, runSupervised } from "./supervised.ts"
 
 /** A short file operation of the layer's own. */
@@ -44,17 +42,12 @@ const crashes: ReadonlySet<string | null> = new Set([
   "SIGSYS"
 ])
 
-/** Here a duration may also have no end. What is no number is none, though `Duration` reads it as zero. */
-const isDuration = (input: Duration.Input, least: "zero" | "more than zero"): boolean =>
-  Result.isSuccess(millisOf(input, least)) ||
-  Option.exists(Duration.fromInput(input), (read) => Duration.toMillis(read) === Infinity)
-
 /** What is wrong with the durations, in words that go on from "The build command [...]". */
 const durationProblem = ({ grace = "5 seconds", timeout = Infinity }: BuildCommand): string | undefined => {
-  if (!isDuration(timeout, "more than zero")) {
+  if (!isTimeOrForEver(timeout, "more than zero")) {
     return `has a timeout that is none: ${shown(timeout)}. Correct build.timeout: more than 0, as "10 minutes"`
   }
-  if (!isDuration(grace, "zero")) {
+  if (!isTimeOrForEver(grace, "zero")) {
     return `has a grace that is none: ${shown(grace)}. Correct build.grace: 0 or more, as "5 seconds"`
   }
   return undefined

@@ -5,11 +5,14 @@
 import { createHash } from "node:crypto"
 import { isArtifactName } from "../Artifacts.ts"
 import type { Options } from "../artifacts/ContainerImage.ts"
+import { isTimeOrForEver, shown } from "./processDuration.ts"
 
 /** By these an image is found again. */
 export const labels = { build: "espalier.build", commit: "espalier.commit" } as const
 
 export const defaultRepository = "localhost/espalier"
+
+export const defaultAnswerTimeout = "1 minute"
 
 const sorted = (record: Readonly<Record<string, string>> = {}): ReadonlyArray<readonly [string, string]> =>
   Object.entries(record).sort(([one], [other]) => one < other ? -1 : 1)
@@ -36,6 +39,11 @@ export const imageName = (options: Options, commit: string): string => {
 // What would change where the image goes, or what this layer says itself.
 const ours = /^(?:--(?:iidfile|file|target|output|push|label|tag|quiet|help|manifest)(?:=|$)|-[a-zA-Z]*[fotqh])/
 const hasNul = (text: string) => text.includes("\0")
+
+export const answerTimeoutProblem = ({ answerTimeout = defaultAnswerTimeout }: Options): string | undefined =>
+  isTimeOrForEver(answerTimeout, "more than zero")
+    ? undefined
+    : `answerTimeout is ${shown(answerTimeout)}, in which no engine can answer: give more than 0, as "1 minute"`
 
 /** What is wrong with the options, each in a sentence; what can be known without looking at the machine. */
 export const problemsOf = (options: Options): ReadonlyArray<string> => {
@@ -81,6 +89,8 @@ export const problemsOf = (options: Options): ReadonlyArray<string> => {
       problems.push(`${JSON.stringify(path)} is no path below the tree`)
     }
   }
+  const timeoutProblem = answerTimeoutProblem(options)
+  if (timeoutProblem !== undefined) problems.push(timeoutProblem)
   return problems
 }
 

@@ -13,7 +13,14 @@ import type { Options } from "../artifacts/ContainerImage.ts"
 import { CommandNotStarted } from "./command.ts"
 import { attempt } from "./commandBuild.ts"
 import { tailOf } from "./commandLog.ts"
-import { findArguments, imageId, imageIds, inspectArguments } from "./containerCommand.ts"
+import {
+  answerTimeoutProblem,
+  defaultAnswerTimeout,
+  findArguments,
+  imageId,
+  imageIds,
+  inspectArguments
+} from "./containerCommand.ts"
 import { inherited } from "./inheritedEnvironment.ts"
 import { runSupervised } from "./supervised.ts"
 
@@ -63,7 +70,10 @@ const read = async (handle: fs.FileHandle, size: number): Promise<string> => {
 
 /** Puts a question. Every exit code is an answer. It ends with the engine that asks, as builds do. */
 export const ask = (options: Options, args: ReadonlyArray<string>): Effect.Effect<Answer, EngineTrouble> => {
-  const limit = options.answerTimeout ?? "1 minute"
+  const limit = options.answerTimeout ?? defaultAnswerTimeout
+  // A build tells it with all else that is wrong with the options; whoever only looks for an image learns it here.
+  const problem = answerTimeoutProblem(options)
+  if (problem !== undefined) return Effect.fail(new EngineTrouble({ failure: "engine-unreachable", message: problem }))
   const words = JSON.stringify(args.slice(0, 2).join(" "))
   const io = <A>(run: () => Promise<A>) =>
     Effect.mapError(attempt(run), (detail) => unreachable(options, `cannot be asked: ${detail}`))

@@ -40,6 +40,10 @@ export const millisOf = (input: Duration.Input, least: "zero" | "more than zero"
     )
 }
 
+/** Whether it is a time, where one may also have no end. What is no number is none, though `Duration` reads it as zero. */
+export const isTimeOrForEver = (input: Duration.Input, least: "zero" | "more than zero"): boolean =>
+  Result.isSuccess(millisOf(input, least)) || Option.contains(Duration.fromInput(input), Duration.infinity)
+
 /** The grace of a cancel, in milliseconds: what was given, or the layer's own. */
 export const graceOf = (
   id: string,

@@ -295,13 +295,17 @@ describe("an image, whatever engine builds it,", () => {
         { file: "../Dockerfile" },
         { file: "/etc/passwd" },
         { context: "" },
-        { context: "a/../.." }
+        { context: "a/../.." },
+        { answerTimeout: Number.NaN },
+        { answerTimeout: 0 }
       ]
       for (const one of wrong) {
         const error = yield* Effect.flip(build({ ...options, ...one }, yield* treeWith(home, "aaaa")))
         assert.strictEqual(error.failure, "not-started", JSON.stringify(one))
         assert.strictEqual(ContainerImage.problems({ ...options, ...one }).length, 1, JSON.stringify(one))
       }
+      const probed = yield* Effect.flip(ContainerImage.probe({ ...options, answerTimeout: Number.NaN }))
+      assert.match(probed.message, /answerTimeout is NaN/)
       assert.deepStrictEqual(calls(), [])
     }).pipe(Effect.scoped))
 
