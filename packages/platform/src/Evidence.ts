@@ -173,6 +173,8 @@ export type EvidenceRecord = typeof EvidenceRecord.Type
  */
 export class InvalidMetricRule extends Schema.TaggedError<InvalidMetricRule>()("InvalidMetricRule", {
   rule: Schema.String,
+  /** Which field of the rule it is, such as `pattern` or `warmup.field`. */
+  field: Schema.optionalKey(Schema.String),
   message: Schema.String
 }) {}
 

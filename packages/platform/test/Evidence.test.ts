@@ -185,7 +185,9 @@ describe("rules that cannot be used fail the layer", () => {
         (yield* attempt([{ _tag: "Regex", name: "a", pattern: "(" }])).message,
         /metric a .*regular expression/
       )
-      assert.match((yield* attempt([{ _tag: "Regex", name: "a", pattern: "a \\d+" }])).message, /parentheses/)
+      const error = yield* attempt([{ _tag: "Regex", name: "a", pattern: "a \\d+" }])
+      assert.match(error.message, /parentheses/)
+      assert.deepStrictEqual([error.rule, error.field], ["a", "pattern"])
       assert.match((yield* attempt([{ _tag: "Regex", name: "a", pattern: "a (?:\\d+)" }])).message, /parentheses/)
     }))
 

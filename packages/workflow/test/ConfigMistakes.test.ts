@@ -133,19 +133,19 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     "a warm-up until a key that no line can hold",
     `${smallest}[[metrics]]\nname = "speed"\nwarmup = { field = "1st step", from = 3 }\n`,
     "metrics[1].warmup.field",
-    /:15 {2}metrics\[1\]\.warmup\.field = "1st step"[^]*Allowed: letters, digits/
+    /:15 {2}metrics\[1\]\.warmup\.field = "1st step"[^]*no key of a line: those begin with a letter/
   ],
   [
     "a warm-up until a group that the pattern lacks",
     `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "([0-9]+)"\nwarmup = { field = "step", from = 3 }\n`,
-    "metrics[1]",
-    /:13 {2}metrics\[1\][^]*no group of that name: write \(\?<step>\.\.\.\)/
+    "metrics[1].warmup.field",
+    /:17 {2}metrics\[1\]\.warmup\.field = "step"[^]*no group of that name: write \(\?<step>\.\.\.\)/
   ],
   [
     "files that lead out of their directory",
     `${smallest}[[metrics]]\nname = "speed"\nfiles = "../*.csv"\n`,
-    "metrics[1]",
-    /:13 {2}metrics\[1\][^]*must not leave the directory/
+    "metrics[1].files",
+    /:15 {2}metrics\[1\]\.files = "\.\.\/\*\.csv"[^]*must not leave the directory/
   ],
   [
     "a pattern that is missing",
@@ -157,13 +157,13 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     "a pattern that is broken",
     `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "(a"\n`,
     "metrics[1].pattern",
-    /not a regular expression/
+    /no regular expression/
   ],
   [
     "a pattern without a group",
     `${smallest}[[metrics]]\nname = "speed"\nfrom = "regex"\npattern = "a.*"\n`,
     "metrics[1].pattern",
-    /has no group/
+    /\.pattern = "a\.\*"[^]*without a group/
   ],
   [
     "a metric in files and in a stream",

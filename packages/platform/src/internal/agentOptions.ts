@@ -2,7 +2,7 @@
  * The options that layers of agents' programs take from whoever makes them, checked before a call starts anything: what is
  * no number, no time, or no argument of a program would else end a call that was paid for, or be taken for something else.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type { Price } from "../agent/Prices.ts"
 import { addressRefused } from "./agentAddress.ts"
 import { isTimeOrForEver, shown } from "./processDuration.ts"

@@ -41,20 +41,35 @@ const show = (value: unknown): string => {
   return shown.length > shownCharacters ? `${shown.slice(0, shownCharacters)}...` : shown
 }
 
+/** What is wrong with a rule, in words that go on from its name, and in which of its fields. */
+interface Fault {
+  readonly field: string
+  readonly message: string
+}
+
+const fault = (field: string, message: string): Result.Result<never, Fault> => Result.fail({ field, message })
+
 /** What is wrong with the form of a rule, with the value that was seen. */
-const mistake = (rule: object, issue: SchemaIssue.Issue): string => {
+const mistake = (rule: object, issue: SchemaIssue.Issue): Fault => {
   const [first] = issuesOf(issue).issues
   const path = (first?.path ?? []).map((part) => typeof part === "object" ? part.key : part)
   let value: unknown = rule
   for (const part of path) value = Predicate.isObject(value) ? Reflect.get(value, part) : undefined
-  const place = path.length === 0 ? "is" : `has ${path.map(String).join(".")} =`
+  const field = path.map(String).join(".")
+  const place = field === "" ? "is" : `has ${field} =`
   const expected = (first?.message ?? "").split("\n")[0]!.replace(/^Expected /, "").replace(/\.$/, "")
-  return `${place} ${show(value)}, where this was expected: ${expected}`
+  return { field, message: `${place} ${show(value)}, where this was expected: ${expected}` }
 }
 
-const checkWarmup = (rule: MetricRule): Result.Result<void, string> =>
+const checkWarmup = (rule: MetricRule): Result.Result<void, Fault> =>
   rule._tag === "KeyValue" && rule.warmup?._tag === "Until" && !keyPattern.test(rule.warmup.field)
-    ? Result.fail(`has a warm-up until ${show(rule.warmup.field)}, which can be no key of a line`)
+    ? fault(
+      "warmup.field",
+      `has a warm-up until ${
+        show(rule.warmup.field)
+      }, which can be no key of a line: those begin with a letter or _, ` +
+        "and have letters, digits and any of _ . : / - after it"
+    )
     : Result.void
 
 const groups = (pattern: RegExp): { readonly count: number; readonly names: ReadonlyArray<string> } => {
@@ -62,22 +77,24 @@ const groups = (pattern: RegExp): { readonly count: number; readonly names: Read
   return { count: (match?.length ?? 1) - 1, names: Object.keys(match?.groups ?? {}) }
 }
 
-const checkPattern = (rule: MetricRule): Result.Result<RegExp | undefined, string> => {
+const checkPattern = (rule: MetricRule): Result.Result<RegExp | undefined, Fault> => {
   if (rule._tag !== "Regex") return Result.succeed(undefined)
   let pattern: RegExp
   try {
     pattern = new RegExp(rule.pattern, "g")
   } catch (error) {
-    return Result.fail(
+    return fault(
+      "pattern",
       `has a pattern that is no regular expression: ${error instanceof Error ? error.message : String(error)}`
     )
   }
   const { count, names } = groups(pattern)
   if (count === 0) {
-    return Result.fail(`has a pattern without a group, ${rule.pattern}: put parentheses around the number`)
+    return fault("pattern", `has a pattern without a group, ${rule.pattern}: put parentheses around the number`)
   }
   if (rule.warmup?._tag === "Until" && !names.includes(rule.warmup.field)) {
-    return Result.fail(
+    return fault(
+      "warmup.field",
       `has a warm-up until ${rule.warmup.field}, but its pattern has no group of that name: ` +
         `write (?<${rule.warmup.field}>...) in it`
     )
@@ -85,20 +102,23 @@ const checkPattern = (rule: MetricRule): Result.Result<RegExp | undefined, strin
   return Result.succeed(pattern)
 }
 
-const checkFiles = (rule: MetricRule): Result.Result<FileSource | undefined, string> => {
+const checkFiles = (rule: MetricRule): Result.Result<FileSource | undefined, Fault> => {
   if (rule.files === undefined) {
     return rule.within === undefined
       ? Result.succeed(undefined)
-      : Result.fail("says within, but no files: give the files to look for, or leave within out")
+      : fault("within", "says within, but no files: give the files to look for, or leave within out")
   }
-  if (rule.stream !== undefined) return Result.fail("has both a stream and files: it can look in one of them")
+  if (rule.stream !== undefined) return fault("stream", "has both a stream and files: it can look in one of them")
   const text = rule.files
-  return Result.map(parseGlob(text), (glob) => ({ within: rule.within ?? "tree", text, glob }))
+  return Result.mapBoth(parseGlob(text), {
+    onFailure: (message): Fault => ({ field: "files", message }),
+    onSuccess: (glob) => ({ within: rule.within ?? "tree", text, glob })
+  })
 }
 
-const checkColumn = (rule: MetricRule): Result.Result<void, string> =>
+const checkColumn = (rule: MetricRule): Result.Result<void, Fault> =>
   rule._tag === "Csv" && rule.header === false && typeof rule.column === "string"
-    ? Result.fail("names a column of a table without a header: give the column's number, counted from 0")
+    ? fault("column", "names a column of a table without a header: give the column's number, counted from 0")
     : Result.void
 
 /** Checks rules: their form, patterns that compile and have a group, globs that stay inside, names that differ. */
@@ -116,11 +136,19 @@ export const checkRules = (
       )
     }
     const name = typeof rule.name === "string" ? rule.name : show(rule.name)
-    const fail = (message: string) =>
-      Result.fail(new InvalidMetricRule({ rule: name, message: `The rule of the metric ${name} ${message}.` }))
+    const fail = ({ field, message }: Fault) =>
+      Result.fail(
+        new InvalidMetricRule({
+          rule: name,
+          ...(field === "" ? {} : { field }),
+          message: `The rule of the metric ${name} ${message}.`
+        })
+      )
     const decoded = decode(rule)
     if (Result.isFailure(decoded)) return fail(mistake(rule, decoded.failure.issue))
-    if (names.has(name)) return fail("is there twice: give each metric one rule, or another name")
+    if (names.has(name)) {
+      return fail({ field: "name", message: "is there twice: give each metric one rule, or another name" })
+    }
     names.add(name)
     const pattern = checkPattern(rule)
     if (Result.isFailure(pattern)) return fail(pattern.failure)

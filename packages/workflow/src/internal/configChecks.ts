@@ -3,7 +3,7 @@
  * themselves, so that mistakes of both sorts are reported together, and none twice.
  */
 import * as ContainerImage from "@espalier/platform/artifacts/ContainerImage"
-import { MetricKey, MetricName } from "@espalier/platform/Evidence"
+import { MetricName } from "@espalier/platform/Evidence"
 import * as Rules from "@espalier/platform/evidence/Rules"
 import * as Slurm from "@espalier/platform/execution/Slurm"
 import { Option, Result, Schema } from "effect"
@@ -15,7 +15,6 @@ import { kinds } from "./configKinds.ts"
 import { buildOf, BuildTable, ExecutionTable } from "./configLayers.ts"
 import { parameters } from "./configParameters.ts"
 import { metricOf, ruleOf } from "./configMetrics.ts"
-import { metricKey } from "./configPhrases.ts"
 import { didYouMean, type Mistake, valueAt } from "./configProblems.ts"
 import { EditTable, LimitsTable, MetricTable, ObjectiveTable, SeedTable, Source } from "./configSchema.ts"
 
@@ -70,7 +69,7 @@ const metrics = (root: unknown): ReadonlyArray<Mistake> => {
   const found = elements(MetricTable, root, "metrics") ?? []
   const mistakes: Array<Mistake> = [...duplicates("metrics", found)]
   for (const { index, value } of found) {
-    const own = [...place(root, value, index), ...warmup(value, index), ...pattern(value, index)]
+    const own = [...place(root, value, index), ...warmup(value, index)]
     mistakes.push(...own.length > 0 ? own : unusable(value, index))
   }
   return mistakes
@@ -111,7 +110,7 @@ const place = (root: unknown, metric: Metric, index: number): ReadonlyArray<Mist
 }
 
 /** One of the three ways to say what is warm-up. */
-const warmup = ({ from: form, warmup: table }: Metric, index: number): ReadonlyArray<Mistake> => {
+const warmup = ({ warmup: table }: Metric, index: number): ReadonlyArray<Mistake> => {
   if (table === undefined) return []
   const path = ["metrics", index, "warmup"]
   const { field, fraction, from, values } = table
@@ -130,35 +129,20 @@ const warmup = ({ from: form, warmup: table }: Metric, index: number): ReadonlyA
       message: "is missing: field and from belong together"
     }]
   }
-  return form !== "key-value" || field === undefined || Schema.is(MetricKey)(field)
-    ? []
-    : [{ path: [...path, "field"], value: field, message: "can be no key of a line", allowed: metricKey }]
+  return []
 }
 
-const pattern = ({ from, pattern: value }: Metric, index: number): ReadonlyArray<Mistake> => {
-  const wrong = from === "regex" && value !== undefined ? wrongPattern(value) : undefined
-  return wrong === undefined ? [] : [{ path: ["metrics", index, "pattern"], value, ...wrong }]
-}
-
-/** What the rule that it makes lacks: a glob that leaves the directory, a group for the warm-up. */
+/** What is wrong with the rule that it makes, by the key that has the name of the rule's field. */
 const unusable = (metric: Metric, index: number): ReadonlyArray<Mistake> => {
   if (metric.from === "regex" && metric.pattern === undefined) return []
   const found = Rules.check([ruleOf(metricOf(metric))])
-  return Result.isSuccess(found)
-    ? []
-    : [{ path: ["metrics", index], message: "cannot be read by", hint: found.failure.message }]
-}
-
-const wrongPattern = (pattern: string): { readonly message: string; readonly hint: string } | undefined => {
-  try {
-    // With an empty alternative it matches the empty text, and the result has a place for every group.
-    const groups = (new RegExp(`(?:${pattern})|`).exec("")?.length ?? 1) - 1
-    return groups > 0
-      ? undefined
-      : { message: "has no group", hint: "Put parentheses around the number, such as \"loss: ([0-9.]+)\"." }
-  } catch (error) {
-    return { message: "is not a regular expression", hint: error instanceof Error ? `${error.message}.` : "" }
-  }
+  if (Result.isSuccess(found)) return []
+  const { field = "", message } = found.failure
+  const key = field.split(".")
+  const value = valueAt(metric, key)
+  return value === undefined
+    ? [{ path: ["metrics", index], message: "cannot be read by", hint: message }]
+    : [{ path: ["metrics", index, ...key], value, message: "cannot be used", hint: message }]
 }
 
 const objective = (root: unknown): ReadonlyArray<Mistake> => {
