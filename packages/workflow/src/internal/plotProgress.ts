@@ -362,7 +362,7 @@ export const progress = (tree: ExperimentTree, name: string): string => {
           } ${at(py + 7)}L${at(px + 4)} ${at(py + 7)}`,
           { stroke: color.blue, width: 1.6 }
         ),
-      label: `${percent(1 - tree.objective.level)} CI of its confirmation`,
+      label: `${percent(1 - tree.objective.level)} CI of the comparison with the best before it`,
       on: bars.length > 0
     },
     { mark: (px: number, py: number) => arrow(px, py, 6, true, color.dot), label: "beyond the axis", on: clipped },
