@@ -291,15 +291,7 @@ export const resume = <Id, K extends WorkKind.Any>(
   opened(key, (engine) => engine.resume(runId, options))
 
 /** A run of a test, as the assertions need it. */
-type Any = Pick<TestRun<never>, "id" | "history" | "tags" | "status">
-
-/** Dies with an `AssertionError` unless the tags of the events of a work (or of all) are these. */
-export const assertTags = (
-  run: Any,
-  expected: ReadonlyArray<string>,
-  options?: { readonly id?: string }
-): Effect.Effect<void, JournalError> =>
-  Effect.map(run.tags(options), (tags) => assert.deepEqual(tags, expected, `the events of run "${run.id}" are others`))
+type Any = Pick<TestRun<never>, "id" | "history" | "status">
 
 /** Dies with an `AssertionError` unless so many works are in these states; states that are not named may have any. */
 export const assertCounts = (
