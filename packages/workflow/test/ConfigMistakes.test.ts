@@ -181,7 +181,13 @@ const mistakes: ReadonlyArray<readonly [name: string, text: string, key: string,
     "a table without a header whose column has a name",
     `${smallest}[[metrics]]\nname = "speed"\nfrom = "csv"\nheader = false\ncolumn = "v"\n`,
     "metrics[1].column",
-    /Write the number of the column/
+    /\.column = "v"[^]*give the column's number/
+  ],
+  [
+    "a table without a header whose column would have the metric's name",
+    `${smallest}[[metrics]]\nname = "speed"\nfrom = "csv"\nheader = false\n`,
+    "metrics[1].column",
+    /:13 {2}metrics\[1\]\.column\n[^]*give the column's number/
   ],
   [
     "a delimiter of two characters",

@@ -79,7 +79,7 @@ type Metric = typeof MetricTable.Type
 
 /** Where a metric is looked for: in what is printed, or in files, and not in both. */
 const place = (root: unknown, metric: Metric, index: number): ReadonlyArray<Mistake> => {
-  const { column, files, from, header, stream, within } = metric
+  const { files, stream, within } = metric
   const isWritten = (key: string): boolean => valueAt(root, ["metrics", index, key]) !== undefined
   return [
     ...(files !== undefined && isWritten("stream")
@@ -96,14 +96,6 @@ const place = (root: unknown, metric: Metric, index: number): ReadonlyArray<Mist
         value: within,
         message: "has no meaning without files",
         hint: "Remove it, or write files."
-      }]
-      : []),
-    ...(from === "csv" && header === false && typeof column !== "number"
-      ? [{
-        path: ["metrics", index, "column"],
-        value: column,
-        message: "is no number, and without a header a column has no name",
-        hint: "Write the number of the column, from 0."
       }]
       : [])
   ]
@@ -137,12 +129,9 @@ const unusable = (metric: Metric, index: number): ReadonlyArray<Mistake> => {
   if (metric.from === "regex" && metric.pattern === undefined) return []
   const found = Rules.check([ruleOf(metricOf(metric))])
   if (Result.isSuccess(found)) return []
-  const { field = "", message } = found.failure
-  const key = field.split(".")
-  const value = valueAt(metric, key)
-  return value === undefined
-    ? [{ path: ["metrics", index], message: "cannot be read by", hint: message }]
-    : [{ path: ["metrics", index, ...key], value, message: "cannot be used", hint: message }]
+  const { field, message } = found.failure
+  const key = field?.split(".") ?? []
+  return [{ path: ["metrics", index, ...key], value: valueAt(metric, key), message: "cannot be used", hint: message }]
 }
 
 const objective = (root: unknown): ReadonlyArray<Mistake> => {
